@@ -1,0 +1,1 @@
+"""Pure optimisation: residuals in, parameters out. No files, no configuration objects."""

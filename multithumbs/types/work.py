@@ -1,0 +1,61 @@
+"""What the runner hands to a stage besides its input artifacts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from multithumbs.types.video import FrameReader
+
+Config = TypeVar("Config", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShotItem:
+    """One shot: index and the half-open interval of its frames."""
+
+    index: int
+    start: int
+    end: int
+    clean_start: int
+    clean_end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutItem:
+    """One cut between two shots; ``before``/``after`` are its boundary frames."""
+
+    index: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Where and how fast, never what: nothing here may change a result's meaning."""
+
+    device: str = "cpu"
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Generic[Config]):
+    """One call of one stage.
+
+    A stage is ``run(work, **artifacts) -> artifact``. What it reads arrives as keywords:
+    a per-shot stage gets its own shot's part of a per-shot artifact; a per-cut stage gets the
+    pair (before, after); a per-video stage gets the tuple of all parts; a per-video artifact
+    arrives whole.
+    """
+
+    video: FrameReader
+    config: Config
+    runtime: Runtime
+    shot: ShotItem | None
+    cut: CutItem | None
+    body_npz: Path
+    """The body model's file; `multithumbs.body.load_body` reads it."""
+    checkpoints: Mapping[str, Path]
+    """Verified files of the checkpoints that this stage's configuration names."""
+    progress: Callable[[int, int], None]
+    """``progress(done, total)`` in frames or iterations."""
