@@ -1,7 +1,6 @@
 """Per-shot, per-row observations in the image: boxes, keypoints, masks, textures."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
@@ -58,12 +57,12 @@ class Masks:
         return len(self.offsets) - 1
 
     @classmethod
-    def from_dense(cls, masks: list[Bool[np.ndarray, "H W"]], hw: tuple[int, int]) -> Self:
+    def from_dense(cls, masks: list[Bool[np.ndarray, "H W"]], hw: tuple[int, int]) -> "Masks":
         """Encode dense masks, all of size ``hw``."""
         return cls.from_runs([encode_runs(mask) for mask in masks], hw)
 
     @classmethod
-    def from_runs(cls, runs: list[Int64[np.ndarray, " _"]], hw: tuple[int, int]) -> Self:
+    def from_runs(cls, runs: list[Int64[np.ndarray, " _"]], hw: tuple[int, int]) -> "Masks":
         """Join already encoded rows (`encode_runs`): what a streaming stage collects."""
         offsets = np.cumsum([0, *(len(r) for r in runs)], dtype=np.int64)
         counts = np.concatenate(runs) if runs else np.zeros(0, np.int64)
