@@ -24,8 +24,9 @@ def axis_angles() -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     axes = torch.randn(200, 3, generator=generator, dtype=torch.float64)
     axes /= axes.norm(dim=-1, keepdim=True)
-    special = torch.tensor([0.0, 1e-12, 1e-7, 1e-3, 1e-2, math.pi - 1e-6, math.pi - 1e-12])
-    angles = torch.cat([special.double(), torch.linspace(0.02, 3.1, 193, dtype=torch.float64)])
+    hard = [0.0, 1e-12, 1e-7, 1e-3, 1e-2, math.pi - 1e-6, math.pi - 1e-12]
+    special = torch.tensor(hard, dtype=torch.float64)
+    angles = torch.cat([special, torch.linspace(0.02, 3.1, 193, dtype=torch.float64)])
     return axes * angles[:, None]
 
 
