@@ -1,0 +1,133 @@
+"""What this machine can run, and what is missing: the checks behind `multithumbs doctor`."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from multithumbs.backends.checkpoints import State, default_root, list_checkpoints
+
+_REQUIRED: Final = (
+    "torch",
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "av",
+    "ai-edge-litert",
+    "warp-lang",
+    "scenedetect-headless",
+    "smplx",
+    "hydra-core",
+    "pydantic",
+)
+_FREE_DISK_BYTES: Final = 2 << 30
+"""A few minutes of 1080p with all videos written."""
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; ``remedy`` is the command or step that mends it, empty where nothing is wrong."""
+
+    name: str
+    level: Level
+    detail: str
+    remedy: str = ""
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):
+        return Check("python", Level.MISSING, version, "install Python 3.11 or newer")
+    return Check("python", Level.OK, f"{version} on {platform.system()} {platform.machine()}")
+
+
+def _packages() -> list[Check]:
+    checks = []
+    for name in _REQUIRED:
+        try:
+            checks.append(Check(name, Level.OK, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            checks.append(Check(name, Level.MISSING, "not installed", "pip install multithumbs"))
+    return checks
+
+
+def _opencv_clash() -> list[Check]:
+    """`opencv-python` and the headless build share a folder; together they break at random."""
+    installed = {d.metadata["Name"] for d in importlib.metadata.distributions()}
+    if {"opencv-python", "opencv-python-headless"} <= installed:
+        remedy = "pip uninstall opencv-python; pip install --force-reinstall opencv-python-headless"
+        return [Check("opencv", Level.NOTE, "two builds overwrite each other", remedy)]
+    return []
+
+
+def _device() -> Check:
+    if importlib.util.find_spec("torch") is None:
+        return Check("device", Level.MISSING, "torch is not installed", "pip install multithumbs")
+    import torch
+
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        memory = properties.total_memory / (1 << 30)
+        return Check("device", Level.OK, f"cuda: {properties.name}, {memory:.0f} GiB")
+    return Check("device", Level.OK, f"cpu, {os.cpu_count()} cores (no CUDA device)")
+
+
+def _encoder() -> Check:
+    if importlib.util.find_spec("av") is None:
+        return Check("H.264 encoder", Level.MISSING, "av is not installed", "pip install av")
+    import av
+
+    if "libx264" in av.codecs_available:
+        return Check("H.264 encoder", Level.OK, f"libx264 in PyAV {av.__version__}")
+    return Check("H.264 encoder", Level.MISSING, "PyAV lacks libx264", "pip install --upgrade av")
+
+
+def _disk(folder: Path) -> Check:
+    free = shutil.disk_usage(folder).free
+    level = Level.OK if free > _FREE_DISK_BYTES else Level.NOTE
+    remedy = "" if level is Level.OK else "free some space or choose another --out"
+    return Check("disk", level, f"{free / (1 << 30):.1f} GiB free here", remedy)
+
+
+def _checkpoints() -> list[Check]:
+    checks = []
+    for status in list_checkpoints():
+        checkpoint = status.checkpoint
+        ok = status.state is State.PRESENT
+        checks.append(
+            Check(
+                checkpoint.name,
+                Level.OK if ok else Level.MISSING,
+                f"{status.state}, {checkpoint.licence}, profile={checkpoint.profile}",
+                "" if ok else f"multithumbs checkpoints fetch {checkpoint.name}",
+            )
+        )
+    return checks
+
+
+def _smpl() -> Check:
+    path = default_root() / "smpl" / "smpl.npz"
+    if path.is_file():
+        return Check("SMPL body", Level.OK, str(path))
+    remedy = "register at smpl.is.tue.mpg.de, then: multithumbs checkpoints import SMPL_NEUTRAL.pkl"
+    return Check("SMPL body", Level.NOTE, "not imported; the embedded CC0 body is used", remedy)
+
+
+def report(folder: Path) -> list[Check]:
+    """All checks; ``folder`` is where results would be written."""
+    checks = [_python(), *_packages(), *_opencv_clash(), _device(), _encoder()]
+    return [*checks, _disk(folder), *_checkpoints(), _smpl()]
