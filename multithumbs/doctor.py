@@ -5,7 +5,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -40,7 +39,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding; ``remedy`` is the command or step that mends it, empty where nothing is wrong."""
+    """One finding; ``remedy`` is the step that mends it, empty where nothing is wrong."""
 
     name: str
     level: Level
@@ -49,10 +48,8 @@ class Check:
 
 
 def _python() -> Check:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Check("python", Level.MISSING, version, "install Python 3.11 or newer")
-    return Check("python", Level.OK, f"{version} on {platform.system()} {platform.machine()}")
+    system = f"{platform.system()} {platform.machine()}"
+    return Check("python", Level.OK, f"{platform.python_version()} on {system}")
 
 
 def _packages() -> list[Check]:
