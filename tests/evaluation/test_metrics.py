@@ -14,7 +14,7 @@ from multithumbs.evaluation.alignment import centred, similarity, transform
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.npz"
 PELVIS = {"walk24": (1, 2), "turn24": (1, 2), "coco17": (11, 12), "tail24": (1, 2)}
-FPS = 30
+FPS = 30.0
 
 
 @pytest.fixture(scope="module")
