@@ -12,7 +12,11 @@ Config = TypeVar("Config", covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotItem:
-    """One shot: index and the half-open interval of its frames."""
+    """One shot: the half-open interval of its frames.
+
+    ``index`` is for messages only and no part of a cache key: a result must not depend on it,
+    so that a cut found earlier in the video leaves this shot's artifacts valid.
+    """
 
     index: int
     start: int
@@ -59,3 +63,6 @@ class Work(Generic[Config]):
     """Verified files of the checkpoints that this stage's configuration names."""
     progress: Callable[[int, int], None]
     """``progress(done, total)`` in frames or iterations."""
+    span: tuple[int, int] | None = None
+    """Half-open interval of frames to process; None means the whole video. Only `shots` needs
+    it: every later stage sees nothing outside the shots."""
