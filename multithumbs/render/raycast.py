@@ -6,16 +6,17 @@ along the optical axis. Only 16x16-pixel tiles that a triangle's projection touc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import warp as wp
 from jaxtyping import Float, Float32, Int, Int32
 
-from multithumbs.render.kernels import TILE, cast_tiles
+from multithumbs.render.kernels import TILE, cast_tiles, mark_tiles
 from multithumbs.render.runtime import warp_device
 
-NEAR_M = 1e-2
-"""Triangles with a corner nearer than this cannot be bounded in the image: every tile is cast."""
+SLACK_TILES = 0.5 / TILE
+"""Half a pixel, for float32 rounding at the tiles' borders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,16 @@ class Mesh:
     def id(self) -> int:
         """Warp's handle, for kernels; valid as long as this object lives."""
         return int(self._warp.id)
+
+    def launch_faces(self, kernel: Any, inputs: list, outputs: list) -> None:
+        """Run ``kernel(points, indices, *inputs, *outputs)`` with one thread per face."""
+        wp.launch(
+            kernel,
+            dim=len(self.faces),
+            inputs=[self._warp.points, self._warp.indices, *inputs],
+            outputs=outputs,
+            device=self.device,
+        )
 
     def move(self, vertices: Float[np.ndarray, "V 3"]) -> None:
         """Replace the vertices (same topology) and refit the hierarchy."""
@@ -111,99 +122,84 @@ def cast(
     ``K`` (pixels) and ``hw`` are the full image's; ``stride`` > 1 casts a coarser grid.
     """
     grid = PixelGrid.of(K, hw, stride)
-    world_from_cam, cam_from_world = _both_ways(cam_from_world)
-    height, width = grid.hw
-    depth = np.full((height, width), np.inf, np.float32)
-    index = np.full((height, width, 2), -1, np.int32)
-    bary = np.zeros((height, width, 2), np.float32)
-    tiles = covered_tiles(meshes, grid, cam_from_world)
-    if len(tiles):
-        device = meshes[0].device
-        found = _launch(meshes, tiles, grid, world_from_cam, device)
-        rows, columns = tile_pixels(tiles)
-        inside = (rows < height) & (columns < width)
-        rows, columns = rows[inside], columns[inside]
-        depth[rows, columns] = found[0][inside]
-        index[rows, columns] = found[1][inside]
-        bary[rows, columns] = found[2][inside]
+    depth = np.full(grid.hw, np.inf, np.float32)
+    index = np.full((*grid.hw, 2), -1, np.int32)
+    bary = np.zeros((*grid.hw, 2), np.float32)
+    view = view_of(meshes, grid, cam_from_world)
+    if view is not None:
+        outputs = [
+            wp.array(depth, dtype=wp.float32, device=view.device),
+            wp.array(index, dtype=wp.vec2i, device=view.device),
+            wp.array(bary, dtype=wp.vec2, device=view.device),
+        ]
+        view.launch(cast_tiles, [], outputs)
+        depth, index, bary = (array.numpy() for array in outputs)
     return Hits(depth=depth, mesh=index[..., 0].copy(), face=index[..., 1].copy(), bary=bary)
 
 
-def tile_pixels(
-    tiles: Int32[np.ndarray, "T 2"],
-) -> tuple[Int[np.ndarray, "T P"], Int[np.ndarray, "T P"]]:
-    """Rows and columns of the ``TILE**2`` pixels of each tile, in the kernels' order."""
-    offset = np.arange(TILE * TILE)
-    rows = tiles[:, :1] * TILE + offset // TILE
-    return rows, tiles[:, 1:] * TILE + offset % TILE
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What every per-pixel kernel needs: the meshes, the tiles to cast, and the camera's rays."""
+
+    device: str
+    meshes: wp.array
+    tiles: wp.array
+    world_from_ray: wp.mat33
+    origin: wp.vec3
+
+    def launch(self, kernel: Any, inputs: list, outputs: list) -> None:
+        """Run ``kernel(meshes, *inputs, tiles, world_from_ray, origin, *outputs)``."""
+        wp.launch(
+            kernel,
+            dim=(len(self.tiles), TILE * TILE),
+            inputs=[self.meshes, *inputs, self.tiles, self.world_from_ray, self.origin],
+            outputs=outputs,
+            device=self.device,
+        )
+
+
+def view_of(
+    meshes: Sequence[Mesh],
+    grid: PixelGrid,
+    cam_from_world: Float[np.ndarray, "4 4"] | None,
+) -> View | None:
+    """The launch parameters of a camera; None where it sees no mesh."""
+    cam_from_world = np.eye(4) if cam_from_world is None else np.asarray(cam_from_world, float)
+    world_from_cam = np.linalg.inv(cam_from_world)
+    tiles = covered_tiles(meshes, grid, cam_from_world)
+    if len(tiles) == 0:
+        return None
+    device = meshes[0].device
+    world_from_ray = world_from_cam[:3, :3] @ np.linalg.inv(grid.K)
+    return View(
+        device=device,
+        meshes=mesh_handles(meshes),
+        tiles=wp.array(tiles, dtype=wp.vec2i, device=device),
+        world_from_ray=wp.mat33(*world_from_ray.reshape(-1).tolist()),
+        origin=wp.vec3(*world_from_cam[:3, 3].tolist()),
+    )
+
+
+def mesh_handles(meshes: Sequence[Mesh]) -> wp.array:
+    """The meshes' handles as a kernel's input."""
+    ids = np.array([mesh.id for mesh in meshes], np.uint64)
+    return wp.array(ids, dtype=wp.uint64, device=meshes[0].device)
 
 
 def covered_tiles(
     meshes: Sequence[Mesh], grid: PixelGrid, cam_from_world: Float[np.ndarray, "4 4"]
 ) -> Int32[np.ndarray, "T 2"]:
     """Row and column of each tile that the bounding box of some projected triangle touches."""
-    rows, columns = -(-grid.hw[0] // TILE), -(-grid.hw[1] // TILE)
-    # A difference image: +1 and -1 at each box's corners; its double running sum counts boxes.
-    count = np.zeros((rows + 1, columns + 1), np.int64)
+    if not meshes:
+        return np.zeros((0, 2), np.int32)
+    device = meshes[0].device
+    shape = (-(-grid.hw[0] // TILE), -(-grid.hw[1] // TILE))
+    covered = wp.zeros(shape, dtype=wp.int32, device=device)
+    tile_from_cam = np.eye(4)
+    tile_from_cam[:3, :3] = np.diag([1 / TILE, 1 / TILE, 1]) @ grid.K
+    tile_from_world = tile_from_cam @ cam_from_world
     for mesh in meshes:
-        cam = mesh.vertices @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
-        z = cam[:, 2]
-        uv = (cam @ grid.K[:2].T) / np.maximum(z, NEAR_M)[:, None] / TILE
-        corner_z = z[mesh.faces]
-        in_front = corner_z.max(1) > NEAR_M
-        if (in_front & (corner_z.min(1) <= NEAR_M)).any():
-            count[0, 0] += 1
-            continue
-        corners = uv[mesh.faces[in_front]]
-        # Half a pixel of slack covers float32 rounding at the tiles' borders.
-        low = np.floor(corners.min(1) - 0.5 / TILE)
-        high = np.floor(corners.max(1) + 0.5 / TILE) + 1
-        limit = np.array([columns, rows])
-        low, high = (np.clip(bound, 0, limit).astype(np.int64) for bound in (low, high))
-        visible = (low < high).all(1)
-        (left, top), (right, bottom) = low[visible].T, high[visible].T
-        for row, column, sign in (
-            (top, left, 1),
-            (top, right, -1),
-            (bottom, left, -1),
-            (bottom, right, 1),
-        ):
-            flat = row * (columns + 1) + column
-            count += sign * np.bincount(flat, minlength=count.size).reshape(count.shape)
-    covered = count.cumsum(0).cumsum(1)[:-1, :-1] > 0
-    return np.argwhere(covered).astype(np.int32)
-
-
-def _both_ways(
-    cam_from_world: Float[np.ndarray, "4 4"] | None,
-) -> tuple[Float[np.ndarray, "4 4"], Float[np.ndarray, "4 4"]]:
-    matrix = np.eye(4) if cam_from_world is None else np.asarray(cam_from_world, np.float64)
-    return np.linalg.inv(matrix), matrix
-
-
-def _launch(
-    meshes: Sequence[Mesh],
-    tiles: Int32[np.ndarray, "T 2"],
-    grid: PixelGrid,
-    world_from_cam: Float[np.ndarray, "4 4"],
-    device: str,
-) -> tuple[Float32[np.ndarray, "T P"], Int32[np.ndarray, "T P 2"], Float32[np.ndarray, "T P 2"]]:
-    shape = (len(tiles), TILE * TILE)
-    depth = wp.array(shape=shape, dtype=wp.float32, device=device)
-    index = wp.array(shape=shape, dtype=wp.vec2i, device=device)
-    bary = wp.array(shape=shape, dtype=wp.vec2, device=device)
-    ids = np.array([mesh.id for mesh in meshes], np.uint64)
-    world_from_ray = world_from_cam[:3, :3] @ np.linalg.inv(grid.K)
-    wp.launch(
-        cast_tiles,
-        dim=shape,
-        inputs=[
-            wp.array(ids, dtype=wp.uint64, device=device),
-            wp.array(tiles, dtype=wp.vec2i, device=device),
-            wp.mat33(*world_from_ray.reshape(-1).tolist()),
-            wp.vec3(*world_from_cam[:3, 3].tolist()),
-        ],
-        outputs=[depth, index, bary],
-        device=device,
-    )
-    return depth.numpy(), index.numpy(), bary.numpy()
+        mesh.launch_faces(
+            mark_tiles, [wp.mat44(*tile_from_world.reshape(-1).tolist()), SLACK_TILES], [covered]
+        )
+    return np.argwhere(covered.numpy() > 0).astype(np.int32)
