@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multithumbs.errors import ArtifactError
@@ -44,7 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
             synchronise(temporary)
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk may refuse this too; a later sweep removes it
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
