@@ -1,0 +1,130 @@
+"""One person seen in one frame, and whether two sightings are the same person."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from multithumbs.config.detections import BlazePoseDetectionsConfig
+from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
+from multithumbs.models.blazepose.landmarks import CENTRE, NUM_LANDMARKS, SCALE
+from multithumbs.models.blazepose.region import region_from_points
+from multithumbs.models.blazepose.skeleton import LANDMARK_OF_JOINT, MIRRORED_KEYPOINT
+
+OTHER_SIDE = MIRRORED_KEYPOINT[:17]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A region that the landmark network saw twice: as it is, and mirrored."""
+
+    roi: Float64[np.ndarray, "4"]
+    """The region that the landmarks put around the person."""
+    joints_uv: Float64[np.ndarray, "17 2"]
+    confidence: Float64[np.ndarray, " 17"]
+    box_xyxy: Float64[np.ndarray, "4"]
+    flag: float
+    disagreement: float
+    """Mean distance of the two looks' visible joints over the region's side. Networks agree
+    with themselves on people and disagree on furniture."""
+
+    @property
+    def quality(self) -> float:
+        """0 to 1."""
+        return self.flag * float(self.confidence.mean()) * float(np.exp(-10 * self.disagreement))
+
+
+def sight(
+    rgb: UInt8[np.ndarray, "H W 3"],
+    roi: Float64[np.ndarray, "4"],
+    network: LandmarkNetwork,
+    config: BlazePoseDetectionsConfig,
+) -> Sighting | None:
+    """Look at a region, then, mirrored, at the region which that look suggests.
+
+    None if the landmarks make no region, or fewer joints than needed are visible.
+    """
+    first = network(rgb, roi)
+    if not _usable(first):
+        return None
+    second = network(rgb, first.next_roi, mirrored=True)
+    if not _usable(second):
+        return None
+    hw = rgb.shape[:2]
+    confidence_a, confidence_b = joint_confidence(first, hw), joint_confidence(second, hw)
+    uv_a, uv_b = first.uv[LANDMARK_OF_JOINT], second.uv[LANDMARK_OF_JOINT]
+    next_roi = region_from_points(
+        (first.uv[CENTRE] + second.uv[CENTRE]) / 2, (first.uv[SCALE] + second.uv[SCALE]) / 2
+    )
+    confidence = (confidence_a + confidence_b) / 2
+    if (confidence >= config.visible_confidence).sum() < config.min_visible:
+        return None
+    return Sighting(
+        roi=next_roi,
+        joints_uv=uv_b,
+        confidence=confidence,
+        box_xyxy=_box(second, hw, config),
+        flag=(first.flag + second.flag) / 2,
+        disagreement=_mean_distance(uv_a, uv_b, confidence) / next_roi[2],
+    )
+
+
+def joint_confidence(seen: Landmarks, hw: tuple[int, ...]) -> Float64[np.ndarray, " 17"]:
+    """Probability that each COCO joint is visible inside the image."""
+    return landmark_confidence(seen, hw)[LANDMARK_OF_JOINT]
+
+
+def landmark_confidence(seen: Landmarks, hw: tuple[int, ...]) -> Float64[np.ndarray, " 33"]:
+    """Probability that each landmark is visible inside the image."""
+    uv = seen.uv[:NUM_LANDMARKS]
+    inside = ((uv >= 0) & (uv < (hw[1], hw[0]))).all(-1)
+    return (seen.visibility * seen.presence)[:NUM_LANDMARKS] * inside
+
+
+def shared(weaker: Sighting, stronger: Sighting, config: BlazePoseDetectionsConfig) -> float:
+    """Fraction of the weaker one's visible joints that lie on the stronger one's own.
+
+    Left and right may be exchanged: people seen from behind often are.
+    """
+    reach = config.same_joint_distance * min(weaker.roi[2], stronger.roi[2])
+    visible = weaker.confidence >= config.visible_confidence
+    if not visible.any():
+        return 1.0
+    return max(
+        float((np.linalg.norm(weaker.joints_uv - other, axis=-1) < reach)[visible].mean())
+        for other in (stronger.joints_uv, stronger.joints_uv[OTHER_SIDE])
+    )
+
+
+def jump(before: Sighting, after: Sighting) -> float:
+    """Mean distance that the visible joints moved, over the region's side."""
+    weight = before.confidence * after.confidence
+    return _mean_distance(before.joints_uv, after.joints_uv, weight) / before.roi[2]
+
+
+def _mean_distance(
+    a: Float64[np.ndarray, "17 2"],
+    b: Float64[np.ndarray, "17 2"],
+    weight: Float64[np.ndarray, " 17"],
+) -> float:
+    """Weighted mean joint distance, left and right exchanged if that is smaller."""
+    weight = weight + 1e-3
+    return min(
+        float(np.average(np.linalg.norm(a - other, axis=-1), weights=weight))
+        for other in (b, b[OTHER_SIDE])
+    )
+
+
+def _usable(seen: Landmarks) -> bool:
+    return bool(np.isfinite(seen.uv).all() and seen.next_roi[2] > 1)
+
+
+def _box(
+    seen: Landmarks, hw: tuple[int, ...], config: BlazePoseDetectionsConfig
+) -> Float64[np.ndarray, "4"]:
+    """Box of the visible landmarks with a margin; the crown lies above the eyes by another."""
+    confidence = landmark_confidence(seen, hw)
+    visible = confidence >= min(config.visible_confidence, float(confidence.max()))
+    uv = seen.uv[:NUM_LANDMARKS][visible]
+    margin = config.box_margin * seen.roi[2]
+    return np.concatenate([uv.min(0) - margin, uv.max(0) + margin])

@@ -1,0 +1,58 @@
+"""`Keypoints` by BlazePose's landmark network, read straight and mirrored."""
+
+import numpy as np
+from jaxtyping import Float64
+
+from multithumbs.config.keypoints import BlazePoseKeypointsConfig
+from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
+from multithumbs.models.blazepose.landmarks import NUM_LANDMARKS
+from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT
+from multithumbs.types import Detections, Keypoints
+from multithumbs.types.work import Work
+
+KNOWN = LANDMARK_OF_KEYPOINT >= 0
+
+
+def estimate(work: Work[BlazePoseKeypointsConfig], detections: Detections) -> Keypoints:
+    """The 23 keypoints of every detection row."""
+    count = len(detections)
+    uv, confidence = np.zeros((count, 23, 2)), np.zeros((count, 23))
+    xyz, xyz_confidence = np.zeros((count, 23, 3)), np.zeros((count, 23))
+    if count:
+        network = LandmarkNetwork(
+            work.checkpoints["blazepose-landmarks"], threads=work.runtime.threads
+        )
+        first, last = int(detections.frame[0]), int(detections.frame[-1])
+        for frame in work.video.frames(first, last + 1):
+            for row in np.flatnonzero(detections.frame == frame.index):
+                readings = [network(frame.rgb, detections.roi[row])]
+                if work.config.mirror:
+                    readings.append(network(frame.rgb, detections.roi[row], mirrored=True))
+                fused = fuse(readings, frame.rgb.shape[:2], work.config.max_disagreement)
+                uv[row], confidence[row], xyz[row], xyz_confidence[row] = fused
+            work.progress(frame.index - first + 1, last - first + 1)
+    return Keypoints(uv=uv, confidence=confidence, xyz=xyz, xyz_confidence=xyz_confidence)
+
+
+def fuse(
+    readings: list[Landmarks], hw: tuple[int, ...], max_disagreement: float
+) -> tuple[
+    Float64[np.ndarray, "23 2"],
+    Float64[np.ndarray, "23"],
+    Float64[np.ndarray, "23 3"],
+    Float64[np.ndarray, "23"],
+]:
+    """One or two readings of one region -> uv, confidence, xyz, xyz confidence."""
+    landmark = LANDMARK_OF_KEYPOINT
+    uv = np.stack([r.uv[:NUM_LANDMARKS][landmark] for r in readings])
+    xyz = np.stack([r.xyz[landmark] for r in readings])
+    weight = np.stack([(r.visibility * r.presence)[landmark] for r in readings]) * KNOWN
+    apart = np.linalg.norm(uv - uv[:1], axis=-1).max(0) > max_disagreement * readings[0].roi[2]
+    best = weight == weight.max(0)
+    share = np.where(apart & ~best, 0.0, weight + 1e-6)
+    share /= share.sum(0)
+    fused_uv = (share[..., None] * uv).sum(0) * KNOWN[:, None]
+    fused_xyz = (share[..., None] * xyz).sum(0) * KNOWN[:, None]
+    xyz_confidence = weight.mean(0) * np.where(apart, 0.5, 1.0)
+    inside = ((fused_uv >= 0) & (fused_uv < (hw[1], hw[0]))).all(-1)
+    return fused_uv, xyz_confidence * inside, fused_xyz, xyz_confidence

@@ -1,0 +1,80 @@
+"""`Masks` by BlazePose's segmentation; people in one frame share no pixel."""
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+
+from multithumbs.config.masks import BlazePoseMasksConfig
+from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
+from multithumbs.models.blazepose.landmarks import NUM_LANDMARKS
+from multithumbs.models.blazepose.region import paste
+from multithumbs.types import Detections, Frame, Masks
+from multithumbs.types.detections import encode_runs
+from multithumbs.types.work import Work
+
+OUTSIDE = -1e4
+"""Logit beyond a region."""
+
+
+def segment(work: Work[BlazePoseMasksConfig], detections: Detections) -> Masks:
+    """A mask per detection row, encoded frame by frame."""
+    runs: list[np.ndarray] = []
+    if len(detections):
+        network = LandmarkNetwork(
+            work.checkpoints["blazepose-landmarks"], threads=work.runtime.threads
+        )
+        first, last = int(detections.frame[0]), int(detections.frame[-1])
+        for frame in work.video.frames(first, last + 1):
+            rois = detections.roi[detections.frame == frame.index]
+            runs += [encode_runs(mask) for mask in _masks(frame, rois, network, work.config)]
+            work.progress(frame.index - first + 1, last - first + 1)
+    return Masks.from_runs(runs, work.video.info.hw)
+
+
+def _masks(
+    frame: Frame,
+    rois: Float64[np.ndarray, "P 4"],
+    network: LandmarkNetwork,
+    config: BlazePoseMasksConfig,
+) -> list[Bool[np.ndarray, "H W"]]:
+    hw = (frame.rgb.shape[0], frame.rgb.shape[1])
+    seen = [network(frame.rgb, roi) for roi in rois]
+    logits = [paste(s.segmentation, s.roi, hw, outside=OUTSIDE) for s in seen]
+    if not logits:
+        return []
+    threshold = float(np.log(config.min_probability / (1 - config.min_probability)))
+    owner, best = _owners(logits)
+    masks = [(owner == person) & (best > threshold) for person in range(len(seen))]
+    return [_clean(m, s, config.min_component) for m, s in zip(masks, seen, strict=True)]
+
+
+def _owners(
+    logits: list[Float32[np.ndarray, "H W"]],
+) -> tuple[np.ndarray, Float32[np.ndarray, "H W"]]:
+    """Per pixel, who has the highest logit, and that logit."""
+    best = logits[0]
+    owner = np.zeros(best.shape, dtype=np.int64)
+    for person, candidate in enumerate(logits[1:], start=1):
+        owner = np.where(candidate > best, person, owner)
+        best = np.maximum(candidate, best)
+    return owner, best
+
+
+def _clean(
+    mask: Bool[np.ndarray, "H W"], seen: Landmarks, min_component: float
+) -> Bool[np.ndarray, "H W"]:
+    """Keep the parts that hold landmarks, and of those only the large ones."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count <= 2:
+        return mask
+    landmark = np.floor(seen.uv[:NUM_LANDMARKS]).astype(np.int64)
+    column, row = landmark[:, 0], landmark[:, 1]
+    inside = (column >= 0) & (row >= 0) & (column < mask.shape[1]) & (row < mask.shape[0])
+    touched = np.asarray(labels)[row[inside], column[inside]]
+    held = np.bincount(touched, minlength=count) > 0
+    area = np.asarray(stats)[:, cv2.CC_STAT_AREA]
+    held[0] = False
+    held &= area >= min_component * area[1:].max()
+    if not held.any():
+        held[1 + area[1:].argmax()] = True
+    return held[labels]

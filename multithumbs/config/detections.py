@@ -1,0 +1,68 @@
+"""Where the people are in every frame."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from multithumbs.config.base import StageConfig
+
+
+class BlazePoseDetectionsConfig(StageConfig):
+    """BlazePose's detector on tiles, followed from frame to frame by its landmark network."""
+
+    name: Literal["blazepose"] = "blazepose"
+    tile_fractions: tuple[Annotated[float, Field(gt=0.05, le=1)], ...] = Field(
+        default=(1.0, 0.6, 0.36), min_length=1, max_length=6
+    )
+    """Sides of the square tiles over the image's longer side, one per scale."""
+    tile_overlap: float = Field(default=0.5, ge=0, lt=0.9)
+    """Least overlap of neighbouring tiles over their side."""
+    key_every: int = Field(default=8, ge=1, le=100)
+    """Frames between two runs of the tiled detector."""
+    min_candidate_score: float = Field(default=0.5, gt=0, lt=1)
+    """Detector score under which a proposal is ignored."""
+    same_candidate_distance: float = Field(default=0.1, gt=0, lt=1)
+    """Proposals whose hip and scale points are both closer than this times their region's side
+    are one person."""
+    max_candidates: int = Field(default=60, ge=1, le=1000)
+    """Proposals per image that are examined, best first."""
+    refinements: int = Field(default=2, ge=0, le=5)
+    """Times a new proposal's region is recomputed from its landmarks."""
+    start_flag: float = Field(default=0.6, gt=0, lt=1)
+    """Least probability (the network's pose flag) that a new region holds a person."""
+    follow_flag: float = Field(default=0.35, gt=0, lt=1)
+    """The same for a person who is being followed."""
+    start_disagreement: float = Field(default=0.05, gt=0, lt=1)
+    """Largest mean distance, over the region's side, between the joints that the network sees
+    in a new region and in its mirror image."""
+    follow_disagreement: float = Field(default=0.09, gt=0, lt=1)
+    """The same for a person who is being followed."""
+    max_jump: float = Field(default=0.25, gt=0, lt=2)
+    """Largest mean motion of a followed person's joints between frames, over the region's side;
+    beyond it the region has slipped onto somebody else."""
+    min_run_frames: int = Field(default=4, ge=1, le=100)
+    """People who can be followed for fewer frames are left out, unless the shot is shorter."""
+    min_visible: int = Field(default=6, ge=1, le=17)
+    """Least number of the 17 COCO joints that must be visible inside the image."""
+    visible_confidence: float = Field(default=0.5, gt=0, lt=1)
+    """Confidence from which on a joint counts as visible."""
+    min_height_px: float = Field(default=40.0, gt=0, le=4000)
+    """People whose box is lower than this (pixels) are left out: spectators, posters."""
+    same_joint_distance: float = Field(default=0.05, gt=0, lt=1)
+    """Joints of two sightings closer than this times their region's side are one joint."""
+    max_shared: float = Field(default=0.45, gt=0, lt=1)
+    """Fraction of a sighting's visible joints that may be another one's; beyond it the two
+    are one person."""
+    replace_gain: float = Field(default=1.15, ge=1, le=10)
+    """A fresh proposal replaces a followed person's region when its quality is this many times
+    higher."""
+    box_margin: float = Field(default=0.04, ge=0, le=0.5)
+    """Margin around the visible landmarks over the region's side."""
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return ("blazepose-detector", "blazepose-landmarks")
+
+
+DetectionsConfig = BlazePoseDetectionsConfig

@@ -1,0 +1,117 @@
+"""The two BlazePose files on LiteRT (CPU)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from jaxtyping import Float32, Float64, UInt8
+
+from multithumbs.errors import CheckpointError
+from multithumbs.models.blazepose import detector, landmarks
+from multithumbs.models.blazepose.region import apply_affine, crop, image_from_crop
+
+
+class _Network:
+    """One LiteRT file; outputs are addressed by their shapes, which are all different."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        input_shape: tuple[int, ...],
+        output_shapes: tuple[tuple[int, ...], ...],
+    ) -> None:
+        try:
+            self._interpreter = Interpreter(str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path.name} is not a LiteRT model; run `multithumbs checkpoints verify`"
+            ) from error
+        self._input = _find(self._interpreter.get_input_details(), input_shape, path)
+        outputs = self._interpreter.get_output_details()
+        self._outputs = [_find(outputs, shape, path) for shape in output_shapes]
+
+    def __call__(self, image: Float32[np.ndarray, "S S 3"]) -> list[Float32[np.ndarray, "..."]]:
+        self._interpreter.set_tensor(self._input, image[None])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+def _find(details: list[dict[str, Any]], shape: tuple[int, ...], path: Path) -> int:
+    for detail in details:
+        if tuple(detail["shape"]) == shape:
+            return detail["index"]
+    found = [tuple(int(n) for n in detail["shape"]) for detail in details]
+    raise CheckpointError(
+        f"{path.name} has tensors {found} where {shape} was expected: it is another model; "
+        "run `multithumbs checkpoints verify`"
+    )
+
+
+class DetectorNetwork:
+    """Proposes people in one square window of an image."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        side = detector.INPUT_SIDE
+        self._anchors = detector.anchor_centres()
+        count = len(self._anchors)
+        self._network = _Network(
+            path,
+            threads=threads,
+            input_shape=(1, side, side, 3),
+            output_shapes=((1, count, 12), (1, count, 1)),
+        )
+
+    def __call__(
+        self,
+        rgb: UInt8[np.ndarray, "H W 3"],
+        window: Float64[np.ndarray, "4"],
+        *,
+        min_score: float,
+    ) -> detector.Candidates:
+        """Proposals of at least ``min_score`` inside ``window`` (a region), in image pixels."""
+        side = detector.INPUT_SIDE
+        pixels = crop(rgb, window, side).astype(np.float32)
+        boxes, logits = self._network(pixels / np.float32(127.5) - np.float32(1))
+        found = detector.decode_candidates(boxes, logits, self._anchors, min_score=min_score)
+        affine = image_from_crop(window, side)
+        return detector.Candidates(
+            score=found.score,
+            hip_uv=apply_affine(affine, found.hip_uv),
+            scale_uv=apply_affine(affine, found.scale_uv),
+        )
+
+
+class LandmarkNetwork:
+    """Reads one person out of one region."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        side = landmarks.INPUT_SIDE
+        self._network = _Network(
+            path,
+            threads=threads,
+            input_shape=(1, side, side, 3),
+            output_shapes=((1, 195), (1, 1), (1, side, side, 1), (1, 64, 64, 39), (1, 117)),
+        )
+
+    def __call__(
+        self,
+        rgb: UInt8[np.ndarray, "H W 3"],
+        roi: Float64[np.ndarray, "4"],
+        *,
+        mirrored: bool = False,
+    ) -> landmarks.Landmarks:
+        """Landmarks of the person in ``roi``; ``mirrored`` shows the network the mirror image.
+
+        The result is in the image's own coordinates and sides either way.
+        """
+        pixels = crop(rgb, roi, landmarks.INPUT_SIDE).astype(np.float32) / np.float32(255)
+        if mirrored:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
+        rows, flag, segmentation, heatmap, world = self._network(pixels)
+        return landmarks.decode_landmarks(
+            rows, float(flag[0]), segmentation[..., 0], heatmap, world, roi, mirrored=mirrored
+        )
