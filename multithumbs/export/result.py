@@ -1,7 +1,7 @@
 """`result.npz`: the one file that holds what a run found. `docs/result.md` describes it."""
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -86,7 +86,7 @@ def save_result(result: Result, path: Path) -> None:
         "licences": np.array(result.licences, dtype=np.str_),
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def load_result(path: Path | str) -> Result:
@@ -98,14 +98,10 @@ def load_result(path: Path | str) -> Result:
     try:
         with np.load(path, allow_pickle=False) as archive:
             _check_schema(path, archive)
-            return _read(path, archive.__getitem__)
+            return _read(path, archive)
     except FileNotFoundError as error:
         raise ArtifactError(
             f"no result at {path}: expected a file that `multithumbs run` wrote"
-        ) from error
-    except KeyError as error:
-        raise ArtifactError(
-            f"{path} lacks the array {error}: expected all of schema {SCHEMA}; run again"
         ) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
@@ -121,8 +117,13 @@ def _check_schema(path: Path, archive: Mapping[str, np.ndarray]) -> None:
         raise ArtifactError(f"{path} {what}: expected {SCHEMA}; write it again with this version")
 
 
-def _read(path: Path, get: Callable[[str], np.ndarray]) -> Result:
-    arrays = {name: get(name) for name in _SHAPES}
+def _read(path: Path, archive: Mapping[str, np.ndarray]) -> Result:
+    missing = {*_SHAPES, "fps", "body_model", "profile", "licences"} - set(archive)
+    if missing:
+        raise ArtifactError(
+            f"{path} lacks {', '.join(sorted(missing))}: expected all of schema {SCHEMA}; run again"
+        )
+    arrays = {name: archive[name] for name in _SHAPES}
     lengths: dict[str, int] = {}
     for name, (dtype, shape) in _SHAPES.items():
         array = arrays[name]
@@ -132,13 +133,13 @@ def _read(path: Path, get: Callable[[str], np.ndarray]) -> Result:
             known = lengths.setdefault(expected, length) if isinstance(expected, str) else expected
             if length != known:
                 raise _wrong(path, name, array, dtype, shape)
-    numerator, denominator = get("fps").tolist()
+    numerator, denominator = archive["fps"].tolist()
     return Result(
         **arrays,
         fps=Fraction(numerator, denominator),
-        body_model=str(get("body_model")),
-        profile=str(get("profile")),
-        licences=tuple(get("licences").tolist()),
+        body_model=str(archive["body_model"]),
+        profile=str(archive["profile"]),
+        licences=tuple(archive["licences"].tolist()),
     )
 
 
