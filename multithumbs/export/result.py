@@ -1,6 +1,7 @@
 """`result.npz`: the one file that holds what a run found. `docs/result.md` describes it."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -96,34 +97,30 @@ def load_result(path: Path | str) -> Result:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            _check_schema(path, archive)
-            return _read(path, archive)
+        with np.load(path, allow_pickle=False) as archive:  # TypeError: a bare .npy array
+            arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise ArtifactError(
             f"no result at {path}: expected a file that `multithumbs run` wrote"
         ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ArtifactError(
             f"{path} cannot be read ({type(error).__name__}): expected {SCHEMA}; run again"
         ) from error
+    return _checked(path, arrays)
 
 
-def _check_schema(path: Path, archive: Mapping[str, np.ndarray]) -> None:
-    # A bare .npy file loads as an array, which has no names.
-    found = str(archive["schema"]) if hasattr(archive, "files") and "schema" in archive else None
+def _checked(path: Path, stored: Mapping[str, np.ndarray]) -> Result:
+    found = str(stored["schema"]) if "schema" in stored else None
     if found != SCHEMA:
         what = f"has schema '{found}'" if found else "has no schema"
         raise ArtifactError(f"{path} {what}: expected {SCHEMA}; write it again with this version")
-
-
-def _read(path: Path, archive: Mapping[str, np.ndarray]) -> Result:
-    missing = {*_SHAPES, "fps", "body_model", "profile", "licences"} - set(archive)
+    missing = {*_SHAPES, "fps", "body_model", "profile", "licences"} - set(stored)
     if missing:
         raise ArtifactError(
             f"{path} lacks {', '.join(sorted(missing))}: expected all of schema {SCHEMA}; run again"
         )
-    arrays = {name: archive[name] for name in _SHAPES}
+    arrays = {name: stored[name] for name in _SHAPES}
     lengths: dict[str, int] = {}
     for name, (dtype, shape) in _SHAPES.items():
         array = arrays[name]
@@ -133,13 +130,13 @@ def _read(path: Path, archive: Mapping[str, np.ndarray]) -> Result:
             known = lengths.setdefault(expected, length) if isinstance(expected, str) else expected
             if length != known:
                 raise _wrong(path, name, array, dtype, shape)
-    numerator, denominator = archive["fps"].tolist()
+    numerator, denominator = stored["fps"].tolist()
     return Result(
         **arrays,
         fps=Fraction(numerator, denominator),
-        body_model=str(archive["body_model"]),
-        profile=str(archive["profile"]),
-        licences=tuple(archive["licences"].tolist()),
+        body_model=str(stored["body_model"]),
+        profile=str(stored["profile"]),
+        licences=tuple(stored["licences"].tolist()),
     )
 
 

@@ -76,6 +76,13 @@ def test_broken_files_are_refused(tmp_path, content):
         load_result(path)
 
 
+def test_a_bare_array_is_refused(tmp_path):
+    with (tmp_path / "result.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        load_result(tmp_path / "result.npz")
+
+
 def test_truncated_file_is_refused(two_shots, tmp_path):
     path = tmp_path / "result.npz"
     save_result(two_shots, path)
