@@ -20,8 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.geometry.rotations import skew
-
 
 @dataclass(frozen=True, slots=True)
 class JointFrames:
@@ -80,7 +78,9 @@ def forward_kinematics(
     world = rotations[0]
     for level in levels[1:]:
         parent_rows = [row[parents[joint]] for joint in level]
-        world = torch.cat([world, world[..., parent_rows, :, :] @ rotmats[..., list(level), :, :]], -3)
+        world = torch.cat(
+            [world, world[..., parent_rows, :, :] @ rotmats[..., list(level), :, :]], -3
+        )
         for joint in level:
             row[joint] = len(row)
     world = world[..., [row[joint] for joint in range(len(parents))], :, :]
@@ -110,30 +110,65 @@ def joints_by_betas(
     return (ancestry(parents, rotations) @ steps.flatten(-2)).unflatten(-1, steps.shape[-2:])
 
 
+@cache
+def moving_pairs(
+    touches: tuple[tuple[int, ...], ...], parents: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """All (point, joint) where turning the joint moves the point, given the joints that each
+    point hangs on. Most of the dense Jacobian is zero: only these entries are computed."""
+    points, joints = [], []
+    for point, hung in enumerate(touches):
+        reached: set[int] = set()
+        for joint in hung:
+            while joint >= 0 and joint not in reached:
+                reached.add(joint)
+                joint = parents[joint]
+        points += [point] * len(reached)
+        joints += sorted(reached)
+    return tuple(points), tuple(joints)
+
+
 def points_by_rotation(
     frames: JointFrames,
-    terms: Float[Tensor, "*batch P J 3"],
-    masses: Float[Tensor, "P J"],
-    parents: tuple[int, ...],
+    levers: Float[Tensor, "*batch N 3"],
+    pairs: tuple[tuple[int, ...], tuple[int, ...]],
+    num_points: int,
 ) -> Float[Tensor, "*batch P 3 J 3"]:
     """Derivative of points by the right perturbation of every local rotation.
 
-    ``terms[p, j]`` is what joint ``j`` contributes to point ``p`` (``rotation_j @ q + m x_j``),
-    ``masses[p, j]`` its share ``m``; the joints themselves are points with one term of mass 1.
+    ``levers[n]`` is ``S_i - M_i x_i`` of the n-th of the `moving_pairs` (point, joint ``i``).
     """
+    points, joints = (list(index) for index in pairs)
+    columns = frames.rotations[..., joints, :, :]
+    r0, r1, r2 = columns.unbind(-2)  # each row of the rotation: (N, axis)
+    l0, l1, l2 = levers[..., None].unbind(-2)
+    cross = torch.stack([r1 * l2 - r2 * l1, r2 * l0 - r0 * l2, r0 * l1 - r1 * l0], -2)
+    num_joints = frames.rotations.shape[-3]
+    jacobian = levers.new_zeros(*levers.shape[:-2], num_points, 3, num_joints, 3)
+    jacobian.transpose(-2, -3)[..., points, joints, :, :] = cross
+    return jacobian
+
+
+def keypoint_levers(
+    frames: JointFrames,
+    terms: Float[Tensor, "*batch J P 3"],
+    masses: Float[Tensor, "P J"],
+    pairs: tuple[tuple[int, ...], tuple[int, ...]],
+    parents: tuple[int, ...],
+) -> Float[Tensor, "*batch N 3"]:
+    """Levers of points to which joint ``j`` contributes ``terms[j, p]`` with share ``masses``."""
+    points, joints = (list(index) for index in pairs)
     reach = ancestry(parents, terms)
-    sums = terms.transpose(-1, -2) @ reach  # (P, 3, J): over the joint and those behind it
-    levers = sums.transpose(-1, -2) - (masses @ reach)[..., None] * frames.positions[..., None, :, :]
-    turned = -skew(levers) @ frames.rotations[..., None, :, :, :]
-    return turned.movedim(-3, -2)
+    sums = (reach.T @ terms.flatten(-2)).unflatten(
+        -1, terms.shape[-2:]
+    )  # of a joint and those behind
+    moved = (masses @ reach)[points, joints]
+    return sums[..., joints, points, :] - moved[:, None] * frames.positions[..., joints, :]
 
 
-def joints_by_rotation(
-    frames: JointFrames, parents: tuple[int, ...]
-) -> Float[Tensor, "*batch J 3 J 3"]:
-    """Derivative of the posed joints by the right perturbation of every local rotation."""
-    reach = ancestry(parents, frames.positions)
-    positions = frames.positions
-    levers = (positions[..., :, None, :] - positions[..., None, :, :]) * reach[..., None]
-    turned = -skew(levers) @ frames.rotations[..., None, :, :, :]
-    return turned.movedim(-3, -2)
+def joint_levers(
+    frames: JointFrames, pairs: tuple[tuple[int, ...], tuple[int, ...]]
+) -> Float[Tensor, "*batch N 3"]:
+    """Levers of the joints themselves."""
+    points, joints = (list(index) for index in pairs)
+    return frames.positions[..., points, :] - frames.positions[..., joints, :]

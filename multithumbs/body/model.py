@@ -17,8 +17,10 @@ from torch import Tensor
 from multithumbs.body.kinematics import (
     JointFrames,
     forward_kinematics,
+    joint_levers,
     joints_by_betas,
-    joints_by_rotation,
+    moving_pairs,
+    points_by_rotation,
 )
 from multithumbs.body.rig import KeypointRig, collapse_keypoints
 from multithumbs.body.storage import NUM_JOINTS, read_body_file
@@ -37,7 +39,7 @@ class Posed:
     keypoints: Float[Tensor, "*batch 23 3"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PosedLinear:
     """Points of posed bodies and their derivatives.
 
@@ -48,10 +50,18 @@ class PosedLinear:
 
     joints: Float[Tensor, "*batch 24 3"]
     keypoints: Float[Tensor, "*batch 23 3"]
-    joints_by_rotation: Float[Tensor, "*batch 24 3 24 3"]
     keypoints_by_rotation: Float[Tensor, "*batch 23 3 24 3"]
     joints_by_betas: Float[Tensor, "*batch 24 3 10"]
     keypoints_by_betas: Float[Tensor, "*batch 23 3 10"]
+    frames: JointFrames
+    """Joint frames before ``transl``."""
+    parents: tuple[int, ...]
+
+    @property
+    def joints_by_rotation(self) -> Float[Tensor, "*batch 24 3 24 3"]:
+        """Made when asked for: few solvers need the joints' own."""
+        pairs = moving_pairs(tuple((max(parent, 0),) for parent in self.parents), self.parents)
+        return points_by_rotation(self.frames, joint_levers(self.frames, pairs), pairs, NUM_JOINTS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,7 +135,7 @@ class BodyModel:
     ) -> Posed:
         """`posed`, from local rotation matrices."""
         frames = self.frames(rotmats, betas)
-        keypoints = self.rig.terms(frames, self.rig.pose_offsets(rotmats, betas)).sum(-2)
+        keypoints = self.rig.terms(frames, self.rig.pose_offsets(rotmats, betas)).sum(-3)
         shift = transl[..., None, :]
         return Posed(frames.positions + shift, keypoints + shift)
 
@@ -142,11 +152,12 @@ class BodyModel:
         shift = transl[..., None, :]
         return PosedLinear(
             joints=frames.positions + shift,
-            keypoints=terms.sum(-2) + shift,
-            joints_by_rotation=joints_by_rotation(frames, self.parents),
+            keypoints=terms.sum(-3) + shift,
             keypoints_by_rotation=self.rig.by_rotation(frames, terms, rotmats, self.parents),
             joints_by_betas=by_betas,
             keypoints_by_betas=self.rig.by_betas(frames, by_betas),
+            frames=frames,
+            parents=self.parents,
         )
 
     def vertices(
@@ -241,6 +252,7 @@ def load_body(
         keypoint_vertices=tensor(tables.keypoint_vertices),
         keypoint_joints=tensor(tables.keypoint_joints),
         rig=KeypointRig(
+            touches=rig.touches,
             masses=rig.masses.to(device, dtype),
             offsets=rig.offsets.to(device, dtype),
             offsets_by_betas=rig.offsets_by_betas.to(device, dtype),

@@ -16,7 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.body.kinematics import JointFrames, points_by_rotation
+from multithumbs.body.kinematics import (
+    JointFrames,
+    keypoint_levers,
+    moving_pairs,
+    points_by_rotation,
+)
 from multithumbs.geometry.rotations import skew
 
 
@@ -31,6 +36,8 @@ class KeypointRig:
     offsets_by_betas: Float[Tensor, "P J 3 B"]
     offsets_by_pose: Float[Tensor, "P J 3 D"] | None
     """By the entries of ``R - I`` of joints 1..23, row by row; None without pose blend shapes."""
+    touches: tuple[tuple[int, ...], ...]
+    """The joints that each keypoint hangs on: where ``masses`` or offsets are not zero."""
 
     def pose_offsets(
         self, rotmats: Float[Tensor, "*batch J 3 3"], betas: Float[Tensor, "*batch B"]
@@ -47,10 +54,10 @@ class KeypointRig:
 
     def terms(
         self, frames: JointFrames, offsets: Float[Tensor, "*batch P J 3"]
-    ) -> Float[Tensor, "*batch P J 3"]:
+    ) -> Float[Tensor, "*batch J P 3"]:
         """What each joint contributes to each keypoint; their sum over joints is the keypoint."""
         turned = offsets.transpose(-2, -3) @ frames.rotations.transpose(-1, -2)
-        return turned.transpose(-2, -3) + self.masses[..., None] * frames.positions[..., None, :, :]
+        return turned + self.masses.T[..., None] * frames.positions[..., None, :]
 
     def by_betas(
         self, frames: JointFrames, joints_by_betas: Float[Tensor, "*batch J 3 B"]
@@ -63,12 +70,14 @@ class KeypointRig:
     def by_rotation(
         self,
         frames: JointFrames,
-        terms: Float[Tensor, "*batch P J 3"],
+        terms: Float[Tensor, "*batch J P 3"],
         rotmats: Float[Tensor, "*batch J 3 3"],
         parents: tuple[int, ...],
     ) -> Float[Tensor, "*batch P 3 J 3"]:
         """Derivative by the right perturbation of the local rotations."""
-        jacobian = points_by_rotation(frames, terms, self.masses, parents)
+        pairs = moving_pairs(self.touches, parents)
+        levers = keypoint_levers(frames, terms, self.masses, pairs, parents)
+        jacobian = points_by_rotation(frames, levers, pairs, len(self.masses))
         if self.offsets_by_pose is None:
             return jacobian
         by_entry = _sum_turned(frames.rotations, self.offsets_by_pose).unflatten(-1, (-1, 9))
@@ -119,4 +128,5 @@ def collapse_keypoints(
         offsets=collapsed(v_template, joints),
         offsets_by_betas=collapsed(shapedirs, joints_by),
         offsets_by_pose=pose,
+        touches=tuple(tuple(row.nonzero()[:, 0].tolist()) for row in masses + keypoint_joints),
     )

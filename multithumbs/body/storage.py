@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
@@ -119,7 +120,7 @@ def read_body_file(path: Path) -> tuple[BodyTables, str]:
             f"cannot read the body file {path} ({error.strerror}); "
             "expected an .npz, see `multithumbs checkpoints import`"
         ) from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(
             f"{path} is not a body file or is damaged; expected an .npz that "
             "`multithumbs checkpoints import SMPL_NEUTRAL.pkl` wrote: make it again"
@@ -178,7 +179,11 @@ def _contradiction(tables: BodyTables) -> str | None:
             return f"{name} has shape {values.shape}, expected {shape}"
         if not np.isfinite(values).all():
             return f"{name} holds numbers that are not finite"
-    bounds = {"faces": num_vertices, "face_uv_index": len(tables.uv), "vertex_part": len(PART_NAMES)}
+    bounds = {
+        "faces": num_vertices,
+        "face_uv_index": len(tables.uv),
+        "vertex_part": len(PART_NAMES),
+    }
     for name, bound in bounds.items():
         values = getattr(tables, name)
         if values.size and not 0 <= values.min() <= values.max() < bound:
