@@ -1,11 +1,11 @@
 """Stage `detections`: the people in every frame of one shot."""
 
 from multithumbs.config.detections import DetectionsConfig
-from multithumbs.types import Detections, Shots
+from multithumbs.types import Detections
 from multithumbs.types.work import Work
 
 
-def run(work: Work[DetectionsConfig], *, shots: Shots) -> Detections:
+def run(work: Work[DetectionsConfig]) -> Detections:
     """Person candidates of ``work.shot``, sorted by frame."""
     assert work.shot is not None, "detections is a per-shot stage"
     match work.config.name:

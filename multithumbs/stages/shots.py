@@ -8,10 +8,10 @@ from multithumbs.types.work import Work
 
 
 def run(work: Work[ShotsConfig]) -> Shots:
-    """Shots that tile the processed span: ``work.shot``'s where given, else the whole video."""
+    """Shots that tile the processed span: ``work.span`` where given, else the whole video."""
     from multithumbs.backends.shots.scenedetect import detect_shots
 
-    start, end = (work.shot.start, work.shot.end) if work.shot else (0, work.video.info.num_frames)
+    start, end = work.span or (0, work.video.info.num_frames)
     frames = _reported(work.video.frames(start, end), end - start, work.progress)
     return detect_shots(frames, work.video.info, work.config)
 

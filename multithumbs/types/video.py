@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
@@ -35,6 +35,7 @@ class Frame(NamedTuple):
     rgb: UInt8[np.ndarray, "H W 3"]
 
 
+@runtime_checkable
 class FrameReader(Protocol):
     """Streams decoded frames; never holds more than a few of them."""
 

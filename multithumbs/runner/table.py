@@ -1,0 +1,150 @@
+"""What a row of the stage table says, and which items a stage is divided into."""
+
+import difflib
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from multithumbs.errors import ConfigError
+from multithumbs.types import Shots
+from multithumbs.types.work import CutItem, ShotItem
+
+
+class Over(StrEnum):
+    """What a stage is called for once."""
+
+    VIDEO = "video"
+    SHOT = "shot"
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One row: a function from frozen artifacts to one frozen artifact.
+
+    Its configuration is the field of its name in the root configuration; the checkpoints that
+    it needs are that configuration's ``checkpoints``.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    artifact: type
+    over: Over = Over.VIDEO
+    reads: tuple[str, ...] = ()
+    """Earlier stages; their artifacts arrive as keywords (see `Work`)."""
+    version: int = 1
+    """Raise it when the same input and configuration give another output than before."""
+    uses_body: bool = False
+    """Whether the body model's content is part of the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One call of one stage, and one artifact on disk."""
+
+    name: str
+    """Of its folder, from its frames: ``000000-000050``, a cut ``000050`` after its frame."""
+    index: int
+    frames: tuple[int, ...]
+    """Part of the key: start and end (and clean start and end), or a cut's boundary frames."""
+    length: int
+    """Number of frames, for progress; 1 for a cut."""
+    shot: ShotItem | None = None
+    cut: CutItem | None = None
+
+
+def stage_names(stages: Sequence[Stage], until: str | None = None) -> tuple[str, ...]:
+    """Names of the stages up to and including ``until``.
+
+    Raises:
+        ConfigError: ``until`` names no stage.
+    """
+    names = tuple(stage.name for stage in stages)
+    if until is None:
+        return names
+    return names[: names.index(known_stage(until, names)) + 1]
+
+
+def known_stage(name: str, names: Sequence[str]) -> str:
+    """``name`` itself if it is one of ``names``.
+
+    Raises:
+        ConfigError: it is not; the message gives the nearest and all of them.
+    """
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise ConfigError(f"there is no stage '{name}': {hint}expected one of {', '.join(names)}")
+
+
+def check_table(stages: Sequence[Stage]) -> None:
+    """Refuse a table whose rows read what is not above them.
+
+    Raises:
+        ValueError: a bug in the table.
+    """
+    seen: dict[str, Stage] = {}
+    for stage in stages:
+        for read in stage.reads:
+            if read not in seen:
+                raise ValueError(f"stage {stage.name} reads {read}, which is not above it")
+            if stage.over is Over.SHOT and seen[read].over is Over.CUT:
+                raise ValueError(
+                    f"stage {stage.name} is per shot and reads {read}, which is per cut"
+                )
+        if stage.name in seen:
+            raise ValueError(f"stage {stage.name} stands twice in the table")
+        if stage.over is not Over.VIDEO and Shots not in {s.artifact for s in seen.values()}:
+            raise ValueError(f"stage {stage.name} is per {stage.over} above the stage of the shots")
+        seen[stage.name] = stage
+
+
+def items_over(over: Over, span: tuple[int, int], shots: Shots | None) -> tuple[Item, ...]:
+    """The items of a stage, in order of their frames."""
+    if over is Over.VIDEO or shots is None:
+        start, end = span
+        return (Item(name=_interval(start, end), index=0, frames=span, length=end - start),)
+    rows = list(
+        zip(
+            shots.start.tolist(),
+            shots.end.tolist(),
+            shots.clean_start.tolist(),
+            shots.clean_end.tolist(),
+            strict=True,
+        )
+    )
+    if over is Over.SHOT:
+        return tuple(_shot(index, *row) for index, row in enumerate(rows))
+    return tuple(
+        _cut(index, frame=after[0], before=before[3] - 1, after=after[2])
+        for index, (before, after) in enumerate(itertools.pairwise(rows))
+    )
+
+
+def _shot(index: int, start: int, end: int, clean_start: int, clean_end: int) -> Item:
+    return Item(
+        name=_interval(start, end),
+        index=index,
+        frames=(start, end, clean_start, clean_end),
+        length=end - start,
+        shot=ShotItem(
+            index=index, start=start, end=end, clean_start=clean_start, clean_end=clean_end
+        ),
+    )
+
+
+def _cut(index: int, *, frame: int, before: int, after: int) -> Item:
+    return Item(
+        name=f"{frame:06d}",
+        index=index,
+        frames=(before, after),
+        length=1,
+        cut=CutItem(index=index, before=before, after=after),
+    )
+
+
+def _interval(start: int, end: int) -> str:
+    return f"{start:06d}-{end:06d}"
