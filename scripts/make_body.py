@@ -156,7 +156,9 @@ def t_from_rest(joints: torch.Tensor, knuckles: torch.Tensor) -> torch.Tensor:
     ``knuckles`` (S, 2, 3): across each hand, from the index finger to the little one.
     """
     place = dict(zip(JOINT_NAMES, joints.unbind(1), strict=True))
-    turn = {name: torch.eye(3, dtype=joints.dtype).expand(len(joints), 3, 3) for name in JOINT_NAMES}
+    turn = {
+        name: torch.eye(3, dtype=joints.dtype).expand(len(joints), 3, 3) for name in JOINT_NAMES
+    }
     x, y, _ = torch.eye(3, dtype=joints.dtype)
     for row, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
         thigh = place[f"{side}_knee"] - place[f"{side}_hip"]
@@ -173,8 +175,8 @@ def t_from_rest(joints: torch.Tensor, knuckles: torch.Tensor) -> torch.Tensor:
         turn[f"{side}_shoulder"] = target @ frame(upper, hinge).mT
         straight = target @ frame(fore, hinge).mT
         # Palms down. Half of the forearm's twist is the elbow's, as in SMPL's weights.
-        palm = sign * torch.linalg.cross(hand, knuckles[:, row])
-        flat = frame(sign * x, -y).expand(len(joints), 3, 3) @ frame(hand, palm).mT
+        back = sign * torch.linalg.cross(hand, knuckles[:, row])
+        flat = frame(sign * x, y).expand(len(joints), 3, 3) @ frame(hand, back).mT
         twist = twist_about(flat @ straight.mT, sign * x)
         turn[f"{side}_elbow"] = matrix_from_axis_angle(twist[:, None] / 2 * sign * x) @ straight
         turn[f"{side}_wrist"] = turn[f"{side}_hand"] = flat
@@ -201,7 +203,9 @@ def t_pose(source: Source, phenotype: dict) -> tuple[torch.Tensor, torch.Tensor]
     t_joints = ancestry(JOINT_PARENTS, joints) @ steps[..., 0]
     back = turn.mT  # rest_from_t
     shift = joints - (back @ t_joints[..., None])[..., 0]
-    blended = (source.weights @ torch.cat([back, shift[..., None]], -1).flatten(-2)).unflatten(-1, (3, 4))
+    blended = (source.weights @ torch.cat([back, shift[..., None]], -1).flatten(-2)).unflatten(
+        -1, (3, 4)
+    )
     t_vertices = torch.linalg.solve(blended[..., :3], vertices - blended[..., 3])
     origin = t_joints[:, JOINT_NAMES.index("spine2"), None]
     return t_vertices - origin, t_joints - origin
@@ -227,7 +231,9 @@ def sample(source: Source, number: int, years: tuple[float, float]) -> dict:
     _, phenotype = SimpleShapeDistribution(
         source.model,
         morphological_age_distribution=torch.distributions.Uniform(low, high),
-        gender_distribution=torch.distributions.Beta(torch.full_like(low, 0.4), torch.full_like(low, 0.4)),
+        gender_distribution=torch.distributions.Beta(
+            torch.full_like(low, 0.4), torch.full_like(low, 0.4)
+        ),
     ).sample(number)
     for name in ("muscle", "weight", "proportions"):
         two = torch.full((number,), 2.0, dtype=torch.float64)
@@ -290,12 +296,17 @@ def convex_regressor(
     ``target`` (3,), ``target_by`` (3, 10). Non-negative least squares picks few vertices.
     """
     rows = np.concatenate(
-        [space.v_template[candidates].T, *np.moveaxis(space.shapedirs[candidates], 2, 0).swapaxes(1, 2)]
+        [
+            space.v_template[candidates].T,
+            *np.moveaxis(space.shapedirs[candidates], 2, 0).swapaxes(1, 2),
+        ]
     )
     goal = np.concatenate([target, *target_by.T])
     heavy = 10.0  # the sum to one, in the units of metres: a millimetre off is not the sum's fault
     solution, _ = nnls(
-        np.vstack([rows, np.full((1, len(candidates)), heavy)]), np.append(goal, heavy), maxiter=20000
+        np.vstack([rows, np.full((1, len(candidates)), heavy)]),
+        np.append(goal, heavy),
+        maxiter=20000,
     )
     solution[solution < 1e-4] = 0
     weights = np.zeros(len(space.v_template))
@@ -307,7 +318,11 @@ def joint_regressor(source: Source, space: ShapeSpace) -> np.ndarray:
     """(24, V): each joint from the vertices that it or its neighbours move."""
     rows = []
     for joint, parent in enumerate(JOINT_PARENTS):
-        near = [joint, *([parent] if parent >= 0 else []), *(c for c, p in enumerate(JOINT_PARENTS) if p == joint)]
+        near = [
+            joint,
+            *([parent] if parent >= 0 else []),
+            *(c for c, p in enumerate(JOINT_PARENTS) if p == joint),
+        ]
         reach = source.weights[:, near].sum(1).numpy() > 0.5
         distance = np.linalg.norm(space.v_template - space.J_template[joint], axis=1)
         candidates = np.flatnonzero(reach & (distance < np.partition(distance[reach], 400)[400]))
@@ -333,17 +348,40 @@ def keypoint_regressor(source: Source, space: ShapeSpace) -> np.ndarray:
 
 
 def vertex_parts(source: Source, space: ShapeSpace, eyes: np.ndarray) -> np.ndarray:
-    """(V,) index into PART_NAMES, from the skinning and the template's geometry."""
-    part_of_joint = {
-        "pelvis": "hips", "hip": "thigh", "knee": "shank", "ankle": "foot", "foot": "foot",
-        "spine1": "torso", "spine2": "torso", "spine3": "torso", "collar": "torso",
-        "neck": "neck", "head": "face", "shoulder": "upper_arm", "elbow": "forearm",
-        "wrist": "hand", "hand": "hand",
-    }  # fmt: skip
-    of_joint = np.array([PART_NAMES.index(part_of_joint[n.split("_")[-1]]) for n in JOINT_NAMES])
-    parts = of_joint[source.weights.argmax(1).numpy()]
-    parts[eyes] = PART_NAMES.index("eye")
-    return parts
+    """(V,) index into PART_NAMES, cut along planes of the T-pose: hems are straight."""
+    x, y, z = np.abs(space.v_template[:, 0]), space.v_template[:, 1], space.v_template[:, 2]
+    place = dict(zip(JOINT_NAMES, space.J_template, strict=True))
+    weights = dict(zip(JOINT_NAMES, source.weights.numpy().T, strict=True))
+    side = [name for name in JOINT_NAMES if name.startswith(("left_", "right_"))]
+
+    def moved_by(*stems: str) -> np.ndarray:
+        return np.sum([weights[n] for n in side if n.split("_")[1] in stems], axis=0) > 0.5
+
+    arm = moved_by("shoulder", "elbow", "wrist", "hand")
+    head = weights["head"] + weights["neck"] > 0.5
+    leg = ~arm & ~head & (y < place["left_hip"][1] - 0.09)
+    ear = place["head"] + (0.0, 0.03, 0.005)
+    # The hairline from the nape, over the ears, to the forehead.
+    hairline = np.interp(
+        z, ear[2] + [-0.08, -0.02, 0.02, 0.07, 0.1], ear[1] + [-0.06, -0.01, 0.04, 0.09, 0.1]
+    )
+    conditions = {
+        "eye": eyes,
+        "hair": head & (y > hairline),
+        "neck": head & (y < place["head"][1] - 0.03),
+        "face": head,
+        "hand": arm & (x > place["left_wrist"][0]),
+        "forearm": arm & (x > place["left_elbow"][0]),
+        "upper_arm": arm,
+        "foot": leg & (y < place["left_ankle"][1] + 0.03),
+        "shank": leg & (y < place["left_knee"][1]),
+        "thigh": leg,
+        "hips": y < place["spine1"][1] + 0.02,
+    }
+    chosen = np.full(len(y), PART_NAMES.index("torso"))
+    for name, where in reversed(conditions.items()):  # the first that holds is painted last
+        chosen[where] = PART_NAMES.index(name)
+    return chosen
 
 
 def main() -> None:
@@ -377,7 +415,9 @@ def main() -> None:
         vertex_part=vertex_parts(source, space, eyes),
     )
     write_body_file(out, tables)
-    print(f"{out}: {len(tables.v_template)} vertices, {len(tables.faces)} faces, {out.stat().st_size} bytes")
+    print(
+        f"{out}: {len(tables.v_template)} vertices, {len(tables.faces)} faces, {out.stat().st_size} bytes"
+    )
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
