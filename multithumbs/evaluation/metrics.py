@@ -10,7 +10,7 @@ all three are reproduced to 1e-6 in ``tests/evaluation/test_metrics.py``.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from multithumbs.evaluation.alignment import (
     CHUNK_FRAMES,
@@ -67,15 +67,17 @@ def w_mpjpe_mm(
     predicted: Float64[np.ndarray, "T J 3"],
     true: Float64[np.ndarray, "T J 3"],
     *,
+    frame: Int64[np.ndarray, " T"] | None = None,
     chunk_frames: int | None = CHUNK_FRAMES,
 ) -> Float64[np.ndarray, " T"]:
     """W-MPJPE: error in the world after aligning each chunk by its first two frames; mm.
 
     The alignment is a similarity, scale included, of all joints of two frames (WHAM's and
     GVHMR's ``first_align_joints``). ``chunk_frames=None`` aligns the whole sequence by its
-    first two frames: SLAHMR's ``fa_jmse``, and the stricter number.
+    first two frames: SLAHMR's ``fa_jmse``, and the stricter number. ``frame`` numbers the
+    frames where some are missing; chunks are cut by it.
     """
-    chunk = chunk_of(np.arange(len(true)), chunk_frames)
+    chunk = chunk_of(np.arange(len(true)) if frame is None else frame, chunk_frames)
     return 1e3 * joint_distance(aligned_by_chunks(predicted, true, chunk, first_frames=2), true)
 
 
@@ -83,13 +85,14 @@ def wa_mpjpe_mm(
     predicted: Float64[np.ndarray, "T J 3"],
     true: Float64[np.ndarray, "T J 3"],
     *,
+    frame: Int64[np.ndarray, " T"] | None = None,
     chunk_frames: int | None = CHUNK_FRAMES,
 ) -> Float64[np.ndarray, " T"]:
     """WA-MPJPE: error in the world after aligning each whole chunk by a similarity; mm.
 
     WHAM's and GVHMR's ``global_align_joints``; ``chunk_frames=None`` is SLAHMR's ``ga_jmse``.
     """
-    chunk = chunk_of(np.arange(len(true)), chunk_frames)
+    chunk = chunk_of(np.arange(len(true)) if frame is None else frame, chunk_frames)
     return 1e3 * joint_distance(aligned_by_chunks(predicted, true, chunk, first_frames=None), true)
 
 

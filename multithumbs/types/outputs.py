@@ -108,7 +108,7 @@ class CutSummary(_Document):
 
 
 class StageSummary(_Document):
-    """What one stage cost in this run."""
+    """What one stage cost: in this run, or in the earlier one that computed it."""
 
     seconds: float
     peak_rss_mb: float
@@ -136,6 +136,7 @@ class PersonScore(_Document):
     true_person: int
     predicted_persons: tuple[int, ...]
     """Identities that this person was given, in order of appearance."""
+    switches: int
     frames_visible: int
     frames_matched: int
     w_mpjpe_mm: float | None
@@ -150,11 +151,15 @@ class CutScore(_Document):
     """One true cut."""
 
     frame: int
+    """First frame after the cut."""
     found: bool
-    """Whether the result has a cut there (within the tolerance)."""
+    """Whether the result begins a shot there."""
+    linkable: bool
+    """Whether both sides are one place in truth."""
     linked: bool
-    """Whether both sides share an island."""
+    """Whether the result puts both sides into one island."""
     seen_on_both_sides: int
+    """True people who are matched in the shot before and in the shot after."""
     identity_switches: int
     rotation_deg: float | None
     """Error of the camera's relative rotation across the cut; null where not linked."""
@@ -168,30 +173,48 @@ class IslandScore(_Document):
     island: int
     frames: int
     ate_m: float
+    """After one rigid alignment."""
     ate_sim3_m: float
+    """After one similarity alignment."""
 
 
 class Score(_Document):
-    """`score.json`: a result against the exact truth; `multithumbs.evaluation.score` defines it."""
+    """`score.json`: a result against exact truth; `multithumbs.evaluation.score` defines it.
+
+    Null where nothing was there to measure.
+    """
 
     ids: int
+    """Identity switches across cuts."""
     w_mpjpe_mm: float | None
     wa_mpjpe_mm: float | None
     mpjpe_mm: float | None
     mpvpe_mm: float | None
     accel: float | None
+    """m/s^2."""
     ate_m: float | None
     cut_rotation_deg: float | None
+    """The worst linked cut."""
     precision: float | None
     recall: float | None
     pa_mpjpe_mm: float | None
     w_mpjpe_unchunked_mm: float | None
+    """W-MPJPE with one chunk: aligned by the sequence's first two frames only."""
     scene_mpjpe_mm: float | None
-    """All people of an island under the one rigid alignment of its cameras' world: mm."""
+    """Everyone of a place under one rigid alignment: whether people stand right to each other."""
+    jitter: float | None
+    """10 m/s^3, of the prediction alone."""
     cut_rotation_mean_deg: float | None
     ids_in_shot: int
+    """Identity switches inside a shot."""
+    ids_shared: int
+    """True people too many that the identities stand for."""
     cuts_missed: int
     cuts_false: int
+    cuts_unlinked: int
+    """Cuts inside one place whose sides were not put into one island."""
+    cuts_wrongly_linked: int
+    """Cuts between two places whose sides were put into one island."""
     persons: tuple[PersonScore, ...]
     cuts: tuple[CutScore, ...]
     islands: tuple[IslandScore, ...]
