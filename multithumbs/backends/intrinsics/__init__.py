@@ -1,0 +1,1 @@
+"""Estimators of a shot's camera intrinsics."""

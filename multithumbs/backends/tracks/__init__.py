@@ -1,0 +1,1 @@
+"""Trackers inside one shot."""

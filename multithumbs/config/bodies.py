@@ -1,0 +1,62 @@
+"""Configuration of `bodies`: a posed body for each detection."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from multithumbs.config.base import StageConfig
+
+
+class FitConfig(StageConfig):
+    """Levenberg-Marquardt fit of the body to 2D keypoints and metric 3D landmarks.
+
+    Every residual is divided by its standard deviation, so the weights are exactly the noise
+    that is assumed.
+    """
+
+    name: Literal["fit"] = "fit"
+
+    keypoint_std: float = Field(default=0.015, gt=0, le=0.5)
+    """Standard deviation of a keypoint, as a fraction of the person's size in the image."""
+    keypoint_std_px: float = Field(default=1.5, gt=0, le=50)
+    """The same, pixels; added in quadrature (small people are not seen more precisely)."""
+    direction_std_rad: float = Field(default=0.25, gt=0, le=3)
+    """Standard deviation of a 3D limb direction, radians."""
+    robust_scale: float = Field(default=3.0, gt=0, le=100)
+    """Geman-McClure's scale, in standard deviations."""
+    min_confidence: float = Field(default=0.3, ge=0, le=1)
+    """Keypoints below this confidence are left out."""
+    landmarks_face_ray: bool = True
+    """Whether 3D landmarks are given as if the person stood on the optical axis (networks that
+    see a crop do so); they are then turned towards the viewing ray."""
+
+    pose_weight: float = Field(default=0.5, ge=0, le=100)
+    """Weight of the spread of each joint (1 is the prior as tabulated)."""
+    limit_softness_rad: float = Field(default=0.05, gt=0, le=1)
+    """Overshoot of a joint limit that counts as one standard deviation, radians."""
+    betas_mean: tuple[float, ...] = Field(default=(0.0,) * 10, min_length=10, max_length=10)
+    """Expected shape."""
+    betas_std: tuple[float, ...] = Field(default=(0.5,) * 10, min_length=10, max_length=10)
+    """Standard deviation of each shape component around the mean."""
+    pose_std_rad_s2: float = Field(default=40.0, gt=0, le=1e4)
+    """Expected angular acceleration of joints inside a tracklet, radians/s^2."""
+    transl_std_m_s2: float = Field(default=6.0, gt=0, le=1e4)
+    """Expected acceleration of the body inside a tracklet, m/s^2."""
+    max_gap_s: float = Field(default=0.2, ge=0, le=5)
+    """Longest gap that the temporal terms bridge, seconds."""
+    link_similarity: float = Field(default=0.4, gt=0, le=1)
+    """Keypoint similarity above which rows of neighbouring frames are one tracklet."""
+
+    iterations: int = Field(default=15, ge=1, le=500)
+    """Most iterations of the independent fit of each row."""
+    smooth_iterations: int = Field(default=6, ge=0, le=100)
+    """Most iterations of the joint fit of each tracklet; 0 leaves it out."""
+    chunk_rows: int = Field(default=128, ge=1, le=65536)
+    """Rows fitted side by side; bounds the memory."""
+    min_keypoints: int = Field(default=6, ge=3, le=23)
+    """A row with fewer confident keypoints fails."""
+    max_residual: float = Field(default=0.12, gt=0, le=1)
+    """A row whose residual exceeds this fraction of its size fails."""
+
+
+BodiesConfig = FitConfig
