@@ -16,29 +16,29 @@ class StaticOdometryConfig(StageConfig):
 class FlowConfig(StageConfig):
     """Background points and how they are followed. Pixels are those of the reduced image."""
 
-    width_px: int = Field(640, ge=160, le=1920)
+    width_px: int = Field(default=640, ge=160, le=1920)
     """Width to which frames are reduced before tracking (pixels); never enlarged."""
-    corners: int = Field(300, ge=30, le=2000)
+    corners: int = Field(default=300, ge=30, le=2000)
     """Points kept alive."""
-    corner_quality: float = Field(0.005, gt=0, lt=1)
+    corner_quality: float = Field(default=0.005, gt=0, lt=1)
     """Least corner strength relative to the strongest one."""
-    corner_distance_px: float = Field(12.0, ge=3, le=60)
+    corner_distance_px: float = Field(default=12.0, ge=3, le=60)
     """Least distance between points (pixels)."""
-    window_px: int = Field(21, ge=7, le=51)
+    window_px: int = Field(default=21, ge=7, le=51)
     """Side of the matched window (pixels)."""
-    levels: int = Field(3, ge=0, le=5)
+    levels: int = Field(default=3, ge=0, le=5)
     """Pyramid levels above the reduced image."""
-    forward_backward_px: float = Field(0.7, gt=0, le=5)
+    forward_backward_px: float = Field(default=0.7, gt=0, le=5)
     """A point is lost when tracking there and back misses it by more (pixels)."""
-    person_margin: float = Field(0.12, ge=0, le=1)
+    person_margin: float = Field(default=0.12, ge=0, le=1)
     """Growth of person masks and boxes, as a fraction of the box's shorter side."""
-    rekey_fraction: float = Field(0.6, gt=0, lt=1)
+    rekey_fraction: float = Field(default=0.6, gt=0, lt=1)
     """New corners are taken once fewer than this fraction of the last ones survive."""
-    rekey_flow: float = Field(0.12, gt=0, lt=1)
+    rekey_flow: float = Field(default=0.12, gt=0, lt=1)
     """... or once the median point has moved this fraction of the image's width."""
-    min_points: int = Field(12, ge=6, le=200)
+    min_points: int = Field(default=12, ge=6, le=200)
     """With fewer points a frame counts as not tracked."""
-    patience_frames: int = Field(4, ge=0, le=60)
+    patience_frames: int = Field(default=4, ge=0, le=60)
     """Frames in a row without tracking (flash, whip pan) before starting anew."""
 
 
@@ -50,29 +50,29 @@ class VoOdometryConfig(StageConfig):
 
     name: Literal["vo"] = "vo"
     flow: FlowConfig = FlowConfig()
-    static_px: float = Field(0.6, gt=0, le=5)
+    static_px: float = Field(default=0.6, gt=0, le=5)
     """A camera stands still if no frame's median background point moves further (pixels)."""
-    rotation_px: float = Field(0.6, gt=0, le=5)
+    rotation_px: float = Field(default=0.6, gt=0, le=5)
     """Above this median residual of a pure rotation other focal lengths are tried, and the
     user is warned if nothing else explains the background either (pixels)."""
-    zoom_min: float = Field(0.04, gt=0, lt=1)
+    zoom_min: float = Field(default=0.04, gt=0, lt=1)
     """Zoom is reported once the focal length changes by this fraction within a shot."""
-    free_gain: float = Field(0.6, gt=0, lt=1)
+    free_gain: float = Field(default=0.6, gt=0, lt=1)
     """Translation is believed if it lowers the median residual below this fraction of the
     best rotation's."""
-    min_parallax_deg: float = Field(0.2, gt=0, le=20)
+    min_parallax_deg: float = Field(default=0.2, gt=0, le=20)
     """... and if the median point's rays spread by this angle about their mean (degrees)."""
-    triangulation_deg: float = Field(0.7, gt=0, le=20)
+    triangulation_deg: float = Field(default=0.7, gt=0, le=20)
     """Angle between a point's outer rays from which it is triangulated at once (degrees)."""
-    keyframe_flow: float = Field(0.03, gt=0, lt=1)
+    keyframe_flow: float = Field(default=0.03, gt=0, lt=1)
     """Least median motion between key-frames, as a fraction of the image's width."""
-    max_keyframes: int = Field(60, ge=4, le=400)
+    max_keyframes: int = Field(default=60, ge=4, le=400)
     """Key-frames of the final bundle adjustment."""
-    huber_px: float = Field(1.0, gt=0, le=10)
+    huber_px: float = Field(default=1.0, gt=0, le=10)
     """Residual beyond which an observation counts linearly (pixels)."""
-    outlier_px: float = Field(4.0, gt=0, le=30)
+    outlier_px: float = Field(default=4.0, gt=0, le=30)
     """Residual beyond which an observation is dropped (pixels)."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Of RANSAC's samples."""
 
 

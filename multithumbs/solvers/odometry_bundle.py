@@ -75,7 +75,7 @@ class _Normal(NamedTuple):
     camera_gradient: Float64[np.ndarray, "C 6"]
     point_block: Float64[np.ndarray, "P 3 3"]
     point_gradient: Float64[np.ndarray, "P 3"]
-    cross: sp.csr_matrix
+    cross: sp.csr_array
     """``6C x 3P``."""
 
 
@@ -108,7 +108,7 @@ def _normal_equations(bundle: Bundle, huber: float) -> _Normal:
     rows = 6 * bundle.camera[:, None, None] + np.arange(6)[:, None]
     columns = 3 * bundle.point[:, None, None] + np.arange(3)
     rows, columns = np.broadcast_arrays(rows, columns)
-    cross = sp.coo_matrix(
+    cross = sp.coo_array(
         (cross_blocks.ravel(), (rows.ravel(), columns.ravel())), shape=(6 * cameras, 3 * points)
     ).tocsr()
     return _Normal(
@@ -124,7 +124,7 @@ def _step(bundle: Bundle, normal: _Normal, damping: float) -> Bundle:
     cameras, points = len(bundle.rotation), len(bundle.points)
     point_inverse = np.linalg.inv(_damped(normal.point_block, damping))
     indices = np.arange(points)
-    inverse = sp.bsr_matrix(
+    inverse = sp.bsr_array(
         (point_inverse, indices, np.arange(points + 1)), shape=(3 * points, 3 * points)
     )
     scaled = normal.cross @ inverse.tocsr()
@@ -164,7 +164,7 @@ def _sum_by(
     values: Float64[np.ndarray, "M *D"], group: Int64[np.ndarray, " M"], num_groups: int
 ) -> Float64[np.ndarray, "G *D"]:
     flat = values.reshape(len(values), -1)
-    picker = sp.csr_matrix(
+    picker = sp.csr_array(
         (np.ones(len(group)), (group, np.arange(len(group)))), shape=(num_groups, len(group))
     )
     return np.asarray(picker @ flat).reshape(num_groups, *values.shape[1:])

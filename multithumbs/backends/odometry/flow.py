@@ -97,9 +97,9 @@ class FlowTracker:
             self._rekey(gray, background)
 
     def _match(self, gray: Gray, guess: Points) -> tuple[Points, Bool[np.ndarray, " N"]]:
-        if len(guess) == 0:
-            return guess, np.zeros(0, bool)
         key, config = self._key, self._config
+        if key is None or len(guess) == 0:
+            return guess, np.zeros(len(guess), bool)
         options = {
             "winSize": (config.window_px, config.window_px),
             "maxLevel": config.levels,
