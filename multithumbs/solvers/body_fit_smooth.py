@@ -60,7 +60,7 @@ def smooth(
     damping = 1e-3
     cost = _cost(terms, part, temporal)
     for _ in range(config.smooth_iterations):
-        step = _step(_linearise(terms, part, config), part, temporal, damping)
+        step = _step(_linearise(terms, part), part, temporal, damping)
         trial = retract(part, step) if step is not None else part
         trial_cost = _cost(terms, trial, temporal)
         if step is not None and bool(trial_cost < cost):
@@ -75,13 +75,8 @@ def smooth(
 
 def _terms(model: BodyModel, evidence: Evidence, config: FitConfig) -> list[BodyTerms]:
     """The tracklet in chunks, so that memory does not grow with its length."""
-    size = config.chunk_rows
-    return [
-        BodyTerms(
-            model, Evidence(*(x[i : i + size] for x in evidence)), config, config.robust_scale
-        )
-        for i in range(0, len(evidence.uv), size)
-    ]
+    chunks = zip(*(x.split(config.chunk_rows) for x in evidence), strict=True)
+    return [BodyTerms(model, Evidence(*x), config, config.robust_scale) for x in chunks]
 
 
 def _temporal(time_s: Float[Tensor, " T"], config: FitConfig) -> Temporal:
@@ -110,10 +105,9 @@ def _second_differences(state: FitState, temporal: Temporal) -> Float[Tensor, "S
 
 
 def _cost(terms: list[BodyTerms], state: FitState, temporal: Temporal) -> Float[Tensor, ""]:
-    cost = torch.stack(
-        [t.evaluate(s).sum() for t, s in zip(terms, _split(terms, state), strict=True)]
-    )
-    return cost.sum() + (_second_differences(state, temporal) ** 2).sum()
+    parts = zip(terms, _split(terms, state), strict=True)
+    cost = torch.stack([term.evaluate(part).sum() for term, part in parts]).sum()
+    return cost + (_second_differences(state, temporal) ** 2).sum()
 
 
 def _split(terms: list[BodyTerms], state: FitState) -> list[FitState]:
@@ -121,7 +115,7 @@ def _split(terms: list[BodyTerms], state: FitState) -> list[FitState]:
     return [FitState(*x) for x in zip(*(x.split(sizes) for x in state), strict=True)]
 
 
-def _linearise(terms: list[BodyTerms], state: FitState, config: FitConfig) -> Linearisation:
+def _linearise(terms: list[BodyTerms], state: FitState) -> Linearisation:
     parts = [t.linearise(s) for t, s in zip(terms, _split(terms, state), strict=True)]
     return Linearisation(*(torch.cat(x) for x in zip(*parts, strict=True)))
 

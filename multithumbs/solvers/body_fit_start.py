@@ -53,7 +53,12 @@ def start(
         ]
         known = [evidence.direction_weight[:, limb] > 0 for limb in (first, second)]
         above, bend = _hinged(
-            rest[lower] - rest[upper], rest[end] - rest[lower], xyz.new_tensor(axis), *local, twist
+            rest[lower] - rest[upper],
+            rest[end] - rest[lower],
+            xyz.new_tensor(axis),
+            local[0],
+            local[1],
+            twist,
         )
         body[:, upper - 1] = torch.where(known[0][:, None], above, body[:, upper - 1])
         both = (known[0] & known[1])[:, None]

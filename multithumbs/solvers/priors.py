@@ -19,7 +19,7 @@ _WIDE = 0.01
 """Spread of joints that no keypoint observes: they stay where the prior puts them."""
 
 # Joint: (mean, spread, lowest, highest), radians, of the left side's x, y, z.
-_TABLE: dict[str, tuple[tuple[float, float, float], ...]] = {
+_TABLE: dict[str, tuple[tuple[float, ...], ...]] = {
     "hip": ((-0.15, 0.0, 0.05), (0.6, 0.25, 0.25), (-2.2, -0.8, -0.45), (0.5, 0.8, 1.1)),
     "knee": ((0.3, 0.0, 0.0), (0.6, 0.08, 0.08), (0.0, -0.25, -0.15), (2.6, 0.25, 0.15)),
     "ankle": ((0.0, 0.0, 0.0), (0.3, 0.2, 0.15), (-0.7, -0.6, -0.5), (0.9, 0.6, 0.5)),
