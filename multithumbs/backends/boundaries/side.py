@@ -1,0 +1,87 @@
+"""The people of one boundary frame, gathered from their shot's artifacts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from multithumbs.types import Bodies, Detections, Keypoints, Masks, Tracks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundarySide:
+    """Everyone seen at one side of a cut, one entry per kept track."""
+
+    frame: int
+    hw: tuple[int, int]
+    K: Float[np.ndarray, "3 3"]
+    row: Int64[np.ndarray, " N"]
+    """Detection rows of the shot."""
+    uv: Float[np.ndarray, "N 23 2"]
+    confidence: Float[np.ndarray, "N 23"]
+    """0 for keypoints outside the image or below the least confidence."""
+    pose: Float[np.ndarray, "N 24 3"]
+    betas: Float[np.ndarray, "N 10"]
+    transl: Float[np.ndarray, "N 3"]
+    joints_cam: Float[np.ndarray, "N 24 3"]
+    body_confidence: Float[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def boundary_rows(
+    frame: int, detections: Detections, bodies: Bodies, tracks: Tracks, window_frames: int
+) -> Int64[np.ndarray, " N"]:
+    """The row nearest to ``frame`` of every kept track that has a body within the window.
+
+    Rows of the boundary frame itself are preferred; the shots on either side have separate
+    artifacts, so a window never reaches over the cut.
+    """
+    away = np.abs(detections.frame - frame)
+    near = (away <= window_frames) & (tracks.track >= 0) & (bodies.confidence > 0)
+    rows = np.flatnonzero(near)
+    rows = rows[np.argsort(away[rows], kind="stable")]
+    _, first = np.unique(tracks.track[rows], return_index=True)
+    return np.sort(rows[first]).astype(np.int64)
+
+
+def gather_side(
+    frame: int,
+    detections: Detections,
+    keypoints: Keypoints,
+    bodies: Bodies,
+    tracks: Tracks,
+    masks: Masks,
+    *,
+    window_frames: int,
+    min_confidence: float,
+) -> BoundarySide:
+    """Everyone at ``frame``; an empty side keeps a unit ``K``."""
+    row = boundary_rows(frame, detections, bodies, tracks, window_frames)
+    return BoundarySide(
+        frame=frame,
+        hw=masks.hw,
+        K=bodies.K[row[0]] if len(row) else np.eye(3),
+        row=row,
+        uv=keypoints.uv[row],
+        confidence=usable_confidence(
+            keypoints.uv[row], keypoints.confidence[row], masks.hw, min_confidence
+        ),
+        pose=bodies.pose[row],
+        betas=bodies.betas[row],
+        transl=bodies.transl[row],
+        joints_cam=bodies.joints_cam[row],
+        body_confidence=bodies.confidence[row],
+    )
+
+
+def usable_confidence(
+    uv: Float[np.ndarray, "N 23 2"],
+    confidence: Float[np.ndarray, "N 23"],
+    hw: tuple[int, int],
+    min_confidence: float,
+) -> Float[np.ndarray, "N 23"]:
+    """Confidence, 0 where it is low or the keypoint lies outside the image and so is a guess."""
+    inside = ((uv >= 0) & (uv < np.array(hw[::-1]))).all(-1)
+    return np.where(inside & (confidence >= min_confidence), confidence, 0.0)

@@ -1,0 +1,133 @@
+"""Configuration of `boundaries`: the two frames of a cut in one space."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from multithumbs.config.base import StageConfig
+
+
+class PeopleNoiseConfig(StageConfig):
+    """What is believed about keypoints and monocular bodies (standard deviations)."""
+
+    keypoint_of_height: float = Field(default=0.02, gt=0, le=0.2)
+    """Keypoint noise, as a fraction of the standing person's height in pixels."""
+    log_size: float = Field(default=0.08, gt=0, le=1)
+    """Error of a monocular body's size, and so of its depth (natural logarithm)."""
+    tilt_rad: float = Field(default=0.2, gt=0, le=1.5)
+    """Error of a monocular body's orientation against the optical axis, radians."""
+    relative_depth_m: float = Field(default=0.07, gt=0, le=1)
+    """Error of one keypoint's depth inside its body once size and tilt are right, metres."""
+    outlier_sigmas: float = Field(default=3.0, gt=0, le=20)
+    """Where Geman-McClure's loss begins to forget a keypoint, standard deviations."""
+
+
+class AgreementConfig(StageConfig):
+    """When two monocular bodies may be one person, before anything is adjusted."""
+
+    transform_rad: float = Field(default=0.2, gt=0, le=1.5)
+    """Rotation error of a transform made from one or two monocular bodies, radians."""
+    refined_transform_rad: float = Field(default=0.06, gt=0, le=1.5)
+    """The same after adjustment, radians."""
+    orientation_rad: float = Field(default=0.35, gt=0, le=3.2)
+    """Error between the orientations of one person's two bodies, radians."""
+    pose_m: float = Field(default=0.09, gt=0, le=1)
+    """Root mean square distance of one person's two bodies once superimposed, metres."""
+    gate: float = Field(default=16.0, gt=0, le=200)
+    """Cost (squared standard deviations) above which a pair is no candidate."""
+    max_hypotheses: int = Field(default=12, ge=1, le=1000)
+    """Assignments that are adjusted side by side."""
+
+
+class AcceptanceConfig(StageConfig):
+    """When a cut counts as aligned; anything else is FAILED, never a made-up number."""
+
+    min_common_keypoints: int = Field(default=6, ge=4, le=23)
+    """Keypoints that both views of a person must see."""
+    max_pair_cost: float = Field(default=3.0, gt=0, le=50)
+    """Largest robust cost per common keypoint of a pair (squared standard deviations)."""
+    min_inliers: float = Field(default=0.6, ge=0, le=1)
+    """Least share of a pair's common keypoints on which both images agree."""
+    max_single_cost: float = Field(default=2.0, gt=0, le=50)
+    """`max_pair_cost` where a single pair must carry the whole cut: one standing figure looks
+    much like another, so it has to fit well."""
+    min_single_inliers: float = Field(default=0.8, ge=0, le=1)
+    """`min_inliers` where a single pair must carry the whole cut."""
+    max_residual_of_height: float = Field(default=0.05, gt=0, le=1)
+    """Largest root mean square reprojection error over all pairs, as a fraction of the person's
+    height in pixels."""
+
+
+class BackgroundConfig(StageConfig):
+    """Static points matched between the two frames (SIFT, people masked out)."""
+
+    enabled: bool = True
+    """Whether to look for them at all."""
+    max_side_px: int = Field(default=960, ge=64, le=8192)
+    """Frames are scaled down to this longer side first, pixels."""
+    max_features: int = Field(default=3000, ge=16, le=100000)
+    """Features per frame."""
+    ratio: float = Field(default=0.75, gt=0, lt=1)
+    """Lowe's ratio test."""
+    margin_of_side: float = Field(default=0.01, ge=0, le=0.2)
+    """People's masks grow by this fraction of the longer side."""
+    min_matches: int = Field(default=25, ge=8, le=10000)
+    """Matches that one epipolar geometry must explain before any of them is used."""
+    min_match_share: float = Field(default=0.4, gt=0, le=1)
+    """The same as a share of all matches."""
+    sigma_px: float = Field(default=2.0, gt=0, le=50)
+    """Standard deviation of a match, pixels of the full frame."""
+    outlier_sigmas: float = Field(default=4.0, gt=0, le=50)
+    """Where Geman-McClure's loss begins to forget a match, standard deviations."""
+    weight: float = Field(default=0.5, ge=0, le=100)
+    """Of one match against one keypoint."""
+    min_depth_m: float = Field(default=0.7, gt=0, le=100)
+    """Nothing static is nearer to the first camera, metres."""
+    max_tension: float = Field(default=0.5, ge=0, le=50)
+    """Where the matches raise the people's cost per keypoint by more than this they contradict
+    the people (a logo, a repeated texture) and are dropped."""
+
+
+class AppearanceConfig(StageConfig):
+    """Colours of limbs and torso as a hint of who is who; never decides alone."""
+
+    weight: float = Field(default=2.0, ge=0, le=100)
+    """Cost of two people whose colours differ by `difference` (squared standard deviations)."""
+    difference: float = Field(default=0.12, gt=0, le=1)
+    """Colour difference at which `weight` is charged; colours are in [0, 1], gain removed."""
+    max_cost: float = Field(default=8.0, ge=0, le=100)
+    """What colours may cost at most, so that light that changes never forbids a pair."""
+
+
+class PointMapConfig(StageConfig):
+    """The point per pixel that `alignment` pairs bodies with."""
+
+    stride: int = Field(default=8, ge=1, le=64)
+    """Pixels per point in either direction."""
+    ground_extent_m: float = Field(default=30.0, gt=0, le=1000)
+    """Half of the side of the square of floor that is cast, metres."""
+    ground_confidence: float = Field(default=0.2, ge=0, le=1)
+    """Confidence of floor points; points on people have their body's confidence."""
+
+
+class PeopleBoundariesConfig(StageConfig):
+    """People-anchored two-view geometry: their bodies give hypotheses and the scale, their
+    keypoints (and static background, where it matches) the relative camera."""
+
+    name: Literal["people"] = "people"
+    window_frames: int = Field(default=2, ge=0, le=30)
+    """A person not found in a boundary frame itself is taken from the nearest of this many
+    frames on the same side of the cut."""
+    min_keypoint_confidence: float = Field(default=0.3, ge=0, lt=1)
+    """Keypoints below it count as not seen."""
+    noise: PeopleNoiseConfig = PeopleNoiseConfig()
+    agreement: AgreementConfig = AgreementConfig()
+    acceptance: AcceptanceConfig = AcceptanceConfig()
+    background: BackgroundConfig = BackgroundConfig()
+    appearance: AppearanceConfig = AppearanceConfig()
+    point_map: PointMapConfig = PointMapConfig()
+    max_iterations: int = Field(default=30, ge=1, le=1000)
+    """Levenberg-Marquardt iterations of one adjustment."""
+
+
+BoundariesConfig = PeopleBoundariesConfig
