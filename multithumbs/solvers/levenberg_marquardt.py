@@ -5,6 +5,7 @@ a step that does not lower a problem's cost is undone for that problem alone.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -25,7 +26,10 @@ class Linearisation(NamedTuple):
     """``J^T W J``."""
 
 
-class Solution(NamedTuple, Generic[State]):
+@dataclass(frozen=True, slots=True)
+class Solution(Generic[State]):
+    """Where each problem ended."""
+
     state: State
     cost: Float[Tensor, " B"]
     iterations: Int64[Tensor, " B"]
