@@ -12,7 +12,7 @@ def explain(error: ValidationError, model: type[BaseModel], raw: Any) -> str:
     """The first of the errors as a line; the number of the others is told."""
     errors = error.errors(include_url=False)
     first = errors[0]
-    path = _path(first["loc"], raw)
+    path = _path(first["loc"], raw, missing=first["type"] == "missing")
     line = _line(first, path, model, raw)
     return line if len(errors) == 1 else f"{line} (and {len(errors) - 1} more)"
 
@@ -51,13 +51,16 @@ def _unknown_key(path: tuple[str, ...], model: type[BaseModel], raw: Any) -> str
     return f"unknown key '{key}'; expected one of {', '.join(known) or 'none'}"
 
 
-def _path(loc: Sequence[str | int], raw: Any) -> tuple[str, ...]:
-    """pydantic's location without the tags that it adds for the members of unions."""
+def _path(loc: Sequence[str | int], raw: Any, *, missing: bool) -> tuple[str, ...]:
+    """pydantic's location without the tags that it adds for the members of unions.
+
+    A tag is known by not being in ``raw``; so is a ``missing`` field, which comes last.
+    """
     path: list[str] = []
     here = raw
     for at, piece in enumerate(loc):
         if isinstance(here, Mapping):
-            if piece not in here and at < len(loc) - 1:
+            if piece not in here and not (missing and at == len(loc) - 1):
                 continue
             here = here.get(piece)
         elif isinstance(here, Sequence) and isinstance(piece, int):

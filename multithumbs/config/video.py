@@ -19,7 +19,7 @@ def _seconds(value: Any) -> Any:
     return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-Time = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=1e6)]
+Time = Annotated[float, Field(ge=0, le=1e6), BeforeValidator(_seconds)]
 
 
 class VideoConfig(StageConfig):

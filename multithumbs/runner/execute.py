@@ -16,7 +16,7 @@ from multithumbs.errors import ArtifactError, MultithumbsError
 from multithumbs.io.artifacts import Manifest, read_artifact, read_manifest, write_artifact
 from multithumbs.io.atomic import sweep
 from multithumbs.runner.keys import item_key
-from multithumbs.runner.memory import peak_rss_mb, reset_peak
+from multithumbs.runner.machine import peak_rss_mb, reset_peak
 from multithumbs.runner.progress import Progress
 from multithumbs.runner.table import Item, Over, Stage, items_over, known_stage, stage_names
 from multithumbs.types import FrameReader, Shots

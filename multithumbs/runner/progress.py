@@ -23,6 +23,10 @@ class Progress(Protocol):
         """One line that the user must see."""
         ...
 
+    def note(self, line: str) -> None:
+        """One line that tells where a longer job stands."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -45,6 +49,9 @@ class Silent:
         """Ignore."""
 
     def warn(self, line: str) -> None:
+        """Ignore."""
+
+    def note(self, line: str) -> None:
         """Ignore."""
 
     def close(self) -> None:

@@ -58,6 +58,9 @@ class PlainLines(Silent):
     def warn(self, line: str) -> None:
         self._write(f"warning: {line}")
 
+    def note(self, line: str) -> None:
+        self._write(line)
+
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
@@ -110,6 +113,9 @@ class LiveBar(Silent):
     def warn(self, line: str) -> None:
         self._console.print(f"warning: {line}", style="yellow", soft_wrap=True, markup=False)
 
+    def note(self, line: str) -> None:
+        self._console.print(line, style="bold", soft_wrap=True, markup=False)
+
     def close(self) -> None:
         self._bars.stop()
 
@@ -146,6 +152,9 @@ class JsonLines:
 
     def warn(self, line: str) -> None:
         self._write("warning", message=line)
+
+    def note(self, line: str) -> None:
+        self._write("note", message=line)
 
     def close(self) -> None:
         """Nothing is held."""

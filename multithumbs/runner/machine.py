@@ -1,5 +1,6 @@
-"""Peak resident memory of this process, per stage where the kernel can reset its counter."""
+"""What this process may use of the machine, and what it has used."""
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -29,3 +30,9 @@ def peak_rss_mb() -> float:
             return int(line.split()[1]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20)
+
+
+def available_cores() -> int:
+    """CPU cores that this process may run on; containers may grant fewer than there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

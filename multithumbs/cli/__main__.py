@@ -1,0 +1,7 @@
+"""``python -m multithumbs.cli``."""
+
+import sys
+
+from multithumbs.cli.main import main
+
+sys.exit(main())

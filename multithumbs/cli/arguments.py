@@ -1,0 +1,168 @@
+"""What the command line accepts."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from multithumbs import __version__
+from multithumbs.errors import ConfigError
+
+EXAMPLES = """\
+examples:
+  multithumbs demo
+  multithumbs run film.mp4
+  multithumbs run film.mp4 people=adamw intrinsics=given intrinsics.focal_px=1200 --end 0:30
+  multithumbs batch clips/ --no-videos
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose refusals are one line like any other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see `{self.prog} --help`")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command and its options; ``overrides`` holds every ``key=value``, in order.
+
+    Raises:
+        ConfigError: an unknown command or option.
+        SystemExit: after ``--help`` or ``--version``.
+    """
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if not hasattr(arguments, "command"):
+        parser.print_help()
+        raise SystemExit(2)
+    takes_overrides = hasattr(arguments, "overrides")
+    strays = [word for word in rest if word.startswith("-") or "=" not in word]
+    if strays or (rest and not takes_overrides):
+        word = (strays or rest)[0]
+        expected = "expected key=value" if takes_overrides else "nothing more was expected"
+        raise ConfigError(
+            f"unknown argument '{word}' ({expected}); see `multithumbs {arguments.command} --help`"
+        )
+    if takes_overrides:  # words after an option come back in `rest`
+        arguments.overrides = [*arguments.overrides, *rest, *_as_overrides(arguments)]
+    return arguments
+
+
+def _as_overrides(arguments: argparse.Namespace) -> list[str]:
+    """Options that are short for configuration."""
+    overrides = []
+    if arguments.start is not None:
+        overrides.append(f"video.start={arguments.start}")
+    if arguments.end is not None:
+        overrides.append(f"video.end={arguments.end}")
+    if arguments.no_videos:
+        overrides.append("outputs.videos=false")
+    return overrides
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="multithumbs",
+        description="Everyone's 3D motion from an edited video: one metric world, one identity "
+        "per person across the cuts.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"multithumbs {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    _add_run(commands)
+    _add_batch(commands)
+    _add_demo(commands)
+    _add_checkpoints(commands)
+    _add_doctor(commands)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[Parser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    command.set_defaults(command=name)
+    return command
+
+
+def _add_run(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(commands, "run", "Process one video.")
+    command.add_argument("video", type=Path, metavar="VIDEO")
+    _add_run_options(command)
+
+
+def _add_batch(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(
+        commands,
+        "batch",
+        "Process every video of a folder, or of a text file with one path per line; go on past "
+        "failures and end with a report (OUT/batch.json).",
+    )
+    command.add_argument("source", type=Path, metavar="FOLDER|LIST")
+    _add_run_options(command)
+
+
+def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(
+        commands, "demo", "Make a clip whose truth is known, process its pixels, score the result."
+    )
+    _add_run_options(command, span=False)
+
+
+def _add_run_options(command: argparse.ArgumentParser, *, span: bool = True) -> None:
+    command.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key=value",
+        help="configuration, such as people=adamw",
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: ./outputs"
+    )
+    command.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    command.add_argument(
+        "--redo",
+        action="append",
+        default=[],
+        metavar="STAGE",
+        help="compute this stage even if its result is known (may be repeated)",
+    )
+    command.set_defaults(start=None, end=None)
+    if span:
+        time = "seconds or [HH:]MM:SS from the first frame"
+        command.add_argument("--start", metavar="TIME", help=f"leave out what is before: {time}")
+        command.add_argument("--end", metavar="TIME", help="leave out this time and what follows")
+    command.add_argument(
+        "--no-videos", action="store_true", help="write no overlay and world video"
+    )
+    command.add_argument("--json-log", action="store_true", help="progress as JSON lines on stderr")
+
+
+def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(commands, "checkpoints", "List, fetch, verify or import weight files.")
+    actions = command.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
+    for name, text in (
+        ("list", "Every known weight file: state, size, licence."),
+        ("fetch", "Download what is missing or corrupt."),
+        ("verify", "Hash the files anew."),
+        ("import", "Convert a licensed SMPL pickle into an npz file that `body_model=smpl` reads."),
+    ):
+        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+        action.set_defaults(action=name)
+        if name in ("fetch", "verify"):
+            action.add_argument(
+                "names", nargs="*", help="names or profiles; default: the embedded profile's"
+            )
+        if name == "import":
+            action.add_argument("file", type=Path, metavar="SMPL_NEUTRAL.pkl")
+        action.add_argument("--root", type=Path, metavar="DIR", help="folder of the checkpoints")
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(commands, "doctor", "What this machine can run, and what is missing.")
+    command.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where results would be written"
+    )

@@ -1,0 +1,22 @@
+"""`doctor`."""
+
+import argparse
+
+from rich.table import Table
+
+from multithumbs.cli.console import answers
+from multithumbs.doctor import Level, report
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Show all checks; the exit code is 1 if anything that a run needs is missing."""
+    folder = arguments.out
+    while not folder.exists():  # the output folder itself may be made later
+        folder = folder.parent
+    checks = report(folder)
+    table = Table("", "what", "found", "remedy", box=None)
+    marks = {Level.OK: "ok", Level.NOTE: "note", Level.MISSING: "MISSING"}
+    for check in checks:
+        table.add_row(marks[check.level], check.name, check.detail, check.remedy)
+    answers().print(table)
+    return 1 if any(check.level is Level.MISSING for check in checks) else 0
