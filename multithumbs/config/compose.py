@@ -79,7 +79,9 @@ def _prepare(override: str) -> str:
     return f"{top}={value}"
 
 
-def _unknown_option(group: str, value: str, known: Sequence[str]) -> ConfigError | BackendUnavailable:
+def _unknown_option(
+    group: str, value: str, known: Sequence[str]
+) -> ConfigError | BackendUnavailable:
     if (group, value) == ("profile", "paper"):
         return BackendUnavailable(
             "profile=paper is not part of this version: the paper's networks come later; "
