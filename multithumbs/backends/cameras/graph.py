@@ -1,0 +1,88 @@
+"""From odometry and cuts to `Cameras`: edges, placement, one camera per frame."""
+
+from dataclasses import fields
+
+import numpy as np
+from jaxtyping import Float64
+
+from multithumbs.solvers.pose_graph import Edges, place, scaled
+from multithumbs.types import Alignment, Cameras, CutStatus, Intrinsics, Odometry, Shots
+
+
+def cut_edges(
+    alignment: tuple[Alignment, ...],
+    odometry: tuple[Odometry, ...],
+    rotation_std: float,
+    translation_std: float,
+) -> Edges:
+    """One edge per aligned cut, in order (paper Eq. 6: what ties odometry to the anchor)."""
+    aligned = [c for c, cut in enumerate(alignment) if cut.status is CutStatus.ALIGNED]
+    first = np.array(aligned, dtype=np.int64)
+    before = [_cam(odometry[c], int(alignment[c].frame[0])) for c in aligned]
+    after = [_cam(odometry[c + 1], int(alignment[c].frame[1])) for c in aligned]
+    anchors = np.array([alignment[c].scene_from_cam for c in aligned]).reshape(-1, 2, 4, 4)
+    return Edges(
+        first=first,
+        second=first + 1,
+        first_shot_from_cam=np.array(before).reshape(-1, 4, 4),
+        second_shot_from_cam=np.array(after).reshape(-1, 4, 4),
+        first_from_second=np.linalg.inv(anchors[:, 0]) @ anchors[:, 1],
+        rotation_std=np.full(len(first), rotation_std),
+        translation_std=np.full(len(first), translation_std),
+    )
+
+
+def join(*parts: Edges) -> Edges:
+    """All edges of several sets, in order."""
+    names = [field.name for field in fields(Edges)]
+    return Edges(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+
+
+def assemble(
+    shots: Shots,
+    odometry: tuple[Odometry, ...],
+    intrinsics: tuple[Intrinsics, ...],
+    edges: Edges,
+    cuts: Edges,
+    scale: Float64[np.ndarray, " S"],
+    scale_log_std: Float64[np.ndarray, " S"],
+    source: tuple[str, ...],
+) -> Cameras:
+    """Place the shots and write out every frame's camera.
+
+    Args:
+        edges: all relations; the first ``len(cuts)`` are the cuts'.
+        cuts: those of the aligned cuts.
+        scale, scale_log_std, source: metres per unit of each shot's odometry, the uncertainty
+            of its logarithm, and what it rests on.
+    """
+    placement = place(len(shots), edges, scale, scale_log_std)
+    moved = np.abs(placement.metres_per_unit / scale - 1) > 1e-3
+    residual = np.full(max(len(shots) - 1, 0), np.nan)
+    residual[cuts.first] = placement.residual_m[: len(cuts)]
+    world, K = [], []
+    for s, (own, camera) in enumerate(zip(odometry, intrinsics, strict=True)):
+        in_metres = scaled(own.shot_from_cam, placement.metres_per_unit[s])
+        world.append(placement.world_from_shot[s] @ in_metres)
+        zoomed = np.repeat(camera.K[None], len(own.frame), axis=0)
+        zoomed[:, :2, :2] *= own.zoom[:, None, None]
+        K.append(zoomed)
+    lengths = [len(own.frame) for own in odometry]
+    return Cameras(
+        frame=np.concatenate([own.frame for own in odometry]),
+        shot=np.repeat(np.arange(len(shots)), lengths),
+        island=np.repeat(placement.island, lengths),
+        K=np.concatenate(K),
+        world_from_cam=np.concatenate(world),
+        tracked=np.concatenate([own.tracked for own in odometry]),
+        metres_per_unit=placement.metres_per_unit,
+        scale_source=tuple(
+            "anchors" if changed else given for changed, given in zip(moved, source, strict=True)
+        ),
+        island_of_shot=placement.island,
+        cut_residual_m=residual,
+    )
+
+
+def _cam(odometry: Odometry, frame: int) -> Float64[np.ndarray, "4 4"]:
+    return odometry.shot_from_cam[frame - int(odometry.frame[0])]

@@ -1,0 +1,67 @@
+"""Every frame's camera in metres, in the world of its island (paper section 3.3)."""
+
+import numpy as np
+
+from multithumbs.config.cameras import (
+    CamerasConfig,
+    LiteralCamerasConfig,
+    PoseGraphCamerasConfig,
+)
+from multithumbs.types import (
+    Alignment,
+    Bodies,
+    Cameras,
+    Detections,
+    Intrinsics,
+    Keypoints,
+    Masks,
+    Odometry,
+    Shots,
+    Tracks,
+)
+from multithumbs.types.work import Work
+
+
+def run(
+    work: Work[CamerasConfig],
+    *,
+    shots: Shots,
+    detections: tuple[Detections, ...],
+    keypoints: tuple[Keypoints, ...],
+    intrinsics: tuple[Intrinsics, ...],
+    masks: tuple[Masks, ...],
+    bodies: tuple[Bodies, ...],
+    tracks: tuple[Tracks, ...],
+    alignment: tuple[Alignment, ...],
+    odometry: tuple[Odometry, ...],
+) -> Cameras:
+    """Tie the shots together at their cuts; a failed cut starts a new island."""
+    from multithumbs.backends.cameras.graph import assemble, cut_edges, join
+    from multithumbs.backends.cameras.revisits import find_revisits
+    from multithumbs.backends.cameras.scale import metres_per_unit
+
+    match work.config:
+        case LiteralCamerasConfig():
+            cuts = cut_edges(alignment, odometry, 1.0, 1.0)
+            ones = np.ones(len(shots))
+            source = tuple("assumed" if o.motion == "free" else "none" for o in odometry)
+            return assemble(shots, odometry, intrinsics, cuts, cuts, ones, 0 * ones, source)
+        case PoseGraphCamerasConfig() as config:
+            cuts = cut_edges(
+                alignment,
+                odometry,
+                np.radians(config.cut_rotation_std_deg),
+                config.cut_translation_std_m,
+            )
+            returns = find_revisits(
+                work.video, config, shots, odometry, intrinsics, detections, masks
+            )
+            per_shot = zip(odometry, detections, bodies, keypoints, tracks, strict=True)
+            times = work.video.info.timestamps_s
+            found = [metres_per_unit(*parts, times, config.scale) for parts in per_shot]
+            scale = np.array([value for value, _ in found])
+            source = tuple(name for _, name in found)
+            spread = {"none": 0.0, "assumed": config.scale.prior_log_std}
+            std = np.array([spread.get(name, config.scale_log_std) for name in source])
+            edges = join(cuts, returns)
+            return assemble(shots, odometry, intrinsics, edges, cuts, scale, std, source)
