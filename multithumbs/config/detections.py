@@ -26,6 +26,10 @@ class BlazePoseDetectionsConfig(StageConfig):
     are one person."""
     max_candidates: int = Field(default=60, ge=1, le=1000)
     """Proposals per image that are examined, best first."""
+    passes: int = Field(default=2, ge=1, le=4)
+    """Times the tiles are looked at: from the second time on, known people are painted over."""
+    good_quality: float = Field(default=0.55, gt=0, lt=1)
+    """From this quality on a known person is painted over when others are examined."""
     refinements: int = Field(default=2, ge=0, le=5)
     """Times a new proposal's region is recomputed from its landmarks."""
     start_flag: float = Field(default=0.6, gt=0, lt=1)
@@ -40,6 +44,14 @@ class BlazePoseDetectionsConfig(StageConfig):
     max_jump: float = Field(default=0.25, gt=0, lt=2)
     """Largest mean motion of a followed person's joints between frames, over the region's side;
     beyond it the region has slipped onto somebody else."""
+    max_resize: float = Field(default=0.35, gt=0, lt=2)
+    """Largest change of the region's side between frames (natural logarithm)."""
+    max_turn: float = Field(default=0.8, gt=0, lt=3.15)
+    """Largest change of the region's angle between frames (radians)."""
+    run_flag: float = Field(default=0.6, gt=0, lt=1)
+    """Least median pose flag of a person over all frames."""
+    run_disagreement: float = Field(default=0.035, gt=0, lt=1)
+    """Largest median disagreement of a person over all frames."""
     min_run_frames: int = Field(default=4, ge=1, le=100)
     """People who can be followed for fewer frames are left out, unless the shot is shorter."""
     min_visible: int = Field(default=6, ge=1, le=17)
@@ -53,6 +65,8 @@ class BlazePoseDetectionsConfig(StageConfig):
     max_shared: float = Field(default=0.45, gt=0, lt=1)
     """Fraction of a sighting's visible joints that may be another one's; beyond it the two
     are one person."""
+    max_covered: float = Field(default=0.6, gt=0, le=1)
+    """Fraction of a sighting's joints that may lie inside another person's silhouette."""
     replace_gain: float = Field(default=1.15, ge=1, le=10)
     """A fresh proposal replaces a followed person's region when its quality is this many times
     higher."""

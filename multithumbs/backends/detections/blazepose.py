@@ -25,8 +25,17 @@ def detect(work: Work[BlazePoseDetectionsConfig], shot: ShotItem) -> Detections:
     frames = work.video.frames(shot.start, shot.end)
     for done in follower.follow(chunked(frames, config.key_every)):
         work.progress(done, total)
-    shortest = min(config.min_run_frames, total)
-    return detections_of([run for run in follower.runs if len(run.sightings) >= shortest])
+    return detections_of([run for run in follower.runs if is_person(run, total, config)])
+
+
+def is_person(run: Run, total: int, config: BlazePoseDetectionsConfig) -> bool:
+    """Whether somebody was followed long and surely enough in a shot of ``total`` frames."""
+    sightings = run.sightings.values()
+    return bool(
+        len(sightings) >= min(config.min_run_frames, total)
+        and np.median([s.flag for s in sightings]) >= config.run_flag
+        and np.median([s.doubt for s in sightings]) <= config.run_disagreement
+    )
 
 
 def chunked(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

@@ -1,18 +1,17 @@
 """People found on key frames and followed, forwards and backwards, between them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
-from multithumbs.backends.detections.sighting import Sighting, jump, shared, sight
+from multithumbs.backends.detections.sighting import Sighting, covered, is_continuous, shared, sight
 from multithumbs.backends.detections.tiles import propose
 from multithumbs.config.detections import BlazePoseDetectionsConfig
-from multithumbs.models.blazepose import DetectorNetwork, LandmarkNetwork
+from multithumbs.models.blazepose import DetectorNetwork, LandmarkNetwork, Landmarks
+from multithumbs.models.blazepose.erase import overlaps
 from multithumbs.types import Frame
-
-GOOD_QUALITY = 0.7
 
 
 @dataclass(slots=True)
@@ -21,17 +20,13 @@ class Run:
 
     sightings: dict[int, Sighting] = field(default_factory=dict)
 
-    @property
-    def first(self) -> int:
-        return min(self.sightings)
-
-    @property
-    def last(self) -> int:
-        return max(self.sightings)
-
 
 class Follower:
-    """Finds and follows everyone in a stream of frames; holds frames of one chunk only."""
+    """Finds and follows everyone in a stream of frames; holds frames of one chunk only.
+
+    In every frame people are looked at in order of quality, each with the better ones painted
+    over, so that somebody half hidden is not read as the person in front.
+    """
 
     def __init__(
         self,
@@ -48,113 +43,145 @@ class Follower:
 
     def follow(self, chunks: Iterable[Sequence[Frame]]) -> Iterator[int]:
         """Extend `runs` chunk by chunk; yields frames done. A chunk's last is a key frame."""
-        runs = self.runs
         done = 0
         for chunk in chunks:
             for frame in chunk:
-                self._forward(frame, [r for r in runs if frame.index - 1 in r.sightings])
-            key = chunk[-1]
-            fresh = self._find(key, [r for r in runs if key.index in r.sightings])
+                self._forward(frame)
+            fresh = self._find(chunk[-1])
             for frame in reversed(chunk[:-1]):
-                self._backward(frame, fresh, runs)
-            runs += fresh
+                self._backward(frame, fresh)
+            self.runs += fresh
+            self._forget(chunk)
             done += len(chunk)
             yield done
 
-    def _forward(self, frame: Frame, active: list[Run]) -> None:
-        """Extend runs by one frame; where two meet, the one that moved less keeps going."""
-        seen = []
-        for run in active:
-            before = run.sightings[frame.index - 1]
-            after = self._again(frame.rgb, before)
-            if after is not None:
-                seen.append((after.quality - jump(before, after), run, after))
+    def _forward(self, frame: Frame) -> None:
+        """Extend runs by one frame; where two meet, the better one keeps going."""
+        active = [r for r in self.runs if frame.index - 1 in r.sightings]
         kept: list[Sighting] = []
-        for _, run, after in sorted(seen, key=lambda s: -s[0]):
-            if not self._is_known(after, kept):
+        for run in sorted(active, key=lambda r: -r.sightings[frame.index - 1].quality):
+            after = self._again(frame, run.sightings[frame.index - 1], kept)
+            if after is not None:
                 kept.append(after)
                 run.sightings[frame.index] = after
 
-    def _backward(self, frame: Frame, fresh: list[Run], known: list[Run]) -> None:
+    def _backward(self, frame: Frame, fresh: list[Run]) -> None:
         """Extend new runs back in time, up to where somebody else already is."""
-        taken = [r.sightings[frame.index] for r in known if frame.index in r.sightings]
+        taken = self._seen_in(frame)
         for run in fresh:
             after = run.sightings.get(frame.index + 1)
-            before = self._again(frame.rgb, after) if after is not None else None
-            if before is not None and not self._is_known(before, taken):
+            before = self._again(frame, after, taken) if after is not None else None
+            if before is not None:
                 taken.append(before)
                 run.sightings[frame.index] = before
 
-    def _find(self, key: Frame, active: list[Run]) -> list[Run]:
-        """New runs on a key frame; followed people whose region went astray are put right."""
-        rois, _ = propose(key.rgb, self._windows, self._detector, self._config)
-        candidates = []
-        for roi in rois:
-            if any(self._is_covered(roi, r.sightings[key.index]) for r in active):
-                continue
-            sighting = self._examine(key.rgb, roi)
-            if sighting is not None:
-                candidates.append(sighting)
+    def _find(self, key: Frame) -> list[Run]:
+        """New runs on a key frame: first as it is, then with everyone known painted over.
+
+        Followed people whose region went astray are put right.
+        """
+        known = [r for r in self.runs if key.index in r.sightings]
         fresh: list[Run] = []
-        for new in sorted(candidates, key=lambda s: -s.quality):
-            rivals = [r for r in (*active, *fresh) if self._is_same(new, r.sightings[key.index])]
-            if not rivals:
-                fresh.append(Run({key.index: new}))
-            elif len(rivals) == 1:
-                old = rivals[0].sightings[key.index]
-                if new.quality > self._config.replace_gain * old.quality:
-                    rivals[0].sightings[key.index] = new
+        windows, others = self._windows, []
+        for _ in range(self._config.passes):
+            for roi in propose(key.rgb, windows, self._detector, self._config, others):
+                everyone = [r for r in (*known, *fresh) if key.index in r.sightings]
+                self._consider(key, roi, everyone, fresh)
+            everyone = [r for r in (*known, *fresh) if key.index in r.sightings]
+            others = _looks([r.sightings[key.index] for r in everyone])
+            windows = np.array(
+                [w for w in self._windows if any(overlaps(w, o.roi) for o in others)]
+            ).reshape(-1, 4)
+            if not others:
+                break
         return fresh
 
+    def _consider(
+        self, key: Frame, roi: Float64[np.ndarray, "4"], everyone: list[Run], fresh: list[Run]
+    ) -> None:
+        """Examine one proposal; add a new run to ``fresh``, or put right an old one."""
+        seen = [r.sightings[key.index] for r in everyone]
+        good = [s for s in seen if s.quality >= self._config.good_quality]
+        if any(self._is_near(roi, s) for s in good):
+            return
+        new = self._examine(key, roi, good)
+        if new is None:
+            return
+        rivals = [r for r in everyone if self._is_same(new, r.sightings[key.index])]
+        if not rivals:
+            fresh.append(Run({key.index: new}))
+            return
+        old = rivals[0].sightings[key.index]
+        if len(rivals) == 1 and new.quality > self._config.replace_gain * old.quality:
+            if is_continuous(old, new, self._config):
+                rivals[0].sightings[key.index] = new
+            else:
+                del rivals[0].sightings[key.index]
+                fresh.append(Run({key.index: new}))
+
     def _examine(
-        self, rgb: UInt8[np.ndarray, "H W 3"], roi: Float64[np.ndarray, "4"]
+        self, key: Frame, roi: Float64[np.ndarray, "4"], others: list[Sighting]
     ) -> Sighting | None:
         """Refine a proposal until its landmarks agree with its region; None if nobody is there."""
-        config = self._config
-        sighting = sight(rgb, roi, self._landmarker, config)
+        config, looks = self._config, _looks(others)
+        sighting = sight(key.rgb, roi, self._landmarker, config, looks)
         for _ in range(config.refinements):
             if sighting is None or sighting.flag < 0.5 * config.start_flag:
                 return None
-            sighting = sight(rgb, sighting.roi, self._landmarker, config)
+            sighting = sight(key.rgb, sighting.roi, self._landmarker, config, looks)
         if (
             sighting is None
             or sighting.flag < config.start_flag
-            or sighting.disagreement > config.start_disagreement
-            or not self._is_large(sighting)
+            or sighting.doubt > config.start_disagreement
+            or not self._is_new(sighting, others)
         ):
             return None
         return sighting
 
-    def _again(self, rgb: UInt8[np.ndarray, "H W 3"], known: Sighting) -> Sighting | None:
+    def _again(self, frame: Frame, known: Sighting, others: list[Sighting]) -> Sighting | None:
         """The same person in a neighbouring frame, or None if lost."""
         config = self._config
-        sighting = sight(rgb, known.roi, self._landmarker, config)
+        sighting = sight(frame.rgb, known.roi, self._landmarker, config, _looks(others))
         if (
             sighting is None
             or sighting.flag < config.follow_flag
-            or sighting.disagreement > config.follow_disagreement
-            or jump(known, sighting) > config.max_jump
-            or not self._is_large(sighting)
+            or sighting.doubt > config.follow_disagreement
+            or not is_continuous(known, sighting, config)
+            or not self._is_new(sighting, others)
         ):
             return None
         return sighting
 
-    def _is_large(self, sighting: Sighting) -> bool:
+    def _is_new(self, sighting: Sighting, others: list[Sighting]) -> bool:
+        """Whether somebody large enough is seen who is none of ``others``."""
         height = sighting.box_xyxy[3] - sighting.box_xyxy[1]
-        return bool(height >= self._config.min_height_px)
+        return bool(height >= self._config.min_height_px) and not any(
+            self._is_same(sighting, other) for other in others
+        )
 
-    def _is_same(self, a: Sighting, b: Sighting) -> bool:
-        weaker, stronger = (a, b) if a.quality <= b.quality else (b, a)
+    def _is_same(self, new: Sighting, old: Sighting) -> bool:
+        if old.look is not None and covered(new, old.look) > self._config.max_covered:
+            return True
+        weaker, stronger = (new, old) if new.quality <= old.quality else (old, new)
         return shared(weaker, stronger, self._config) > self._config.max_shared
 
-    def _is_known(self, sighting: Sighting, others: list[Sighting]) -> bool:
-        return any(self._is_same(sighting, other) for other in others)
-
-    def _is_covered(self, roi: Float64[np.ndarray, "4"], known: Sighting) -> bool:
-        """Whether a proposal is so near a well-followed person that it need not be examined."""
+    def _is_near(self, roi: Float64[np.ndarray, "4"], known: Sighting) -> bool:
+        """Whether a proposal is so near a known person that it need not be examined."""
         reach = self._config.same_candidate_distance * known.roi[2]
         return bool(
-            known.quality > GOOD_QUALITY
-            and np.hypot(*(roi[:2] - known.roi[:2])) < reach
-            and abs(roi[2] - known.roi[2]) < 2 * reach
+            np.hypot(*(roi[:2] - known.roi[:2])) < reach and abs(roi[2] - known.roi[2]) < 2 * reach
         )
+
+    def _seen_in(self, frame: Frame) -> list[Sighting]:
+        return [r.sightings[frame.index] for r in self.runs if frame.index in r.sightings]
+
+    def _forget(self, chunk: Sequence[Frame]) -> None:
+        """Drop silhouettes: only regions and joints are kept for good."""
+        for run in self.runs:
+            for frame in chunk:
+                if frame.index in run.sightings:
+                    run.sightings[frame.index] = replace(run.sightings[frame.index], look=None)
+
+
+def _looks(sightings: Iterable[Sighting]) -> list[Landmarks]:
+    return [s.look for s in sightings if s.look is not None]

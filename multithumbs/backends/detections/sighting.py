@@ -1,5 +1,6 @@
 """One person seen in one frame, and whether two sightings are the same person."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,11 @@ from jaxtyping import Float64, UInt8
 
 from multithumbs.config.detections import BlazePoseDetectionsConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
-from multithumbs.models.blazepose.landmarks import CENTRE, NUM_LANDMARKS, SCALE
+from multithumbs.models.blazepose.landmarks import CENTRE, NUM_LANDMARKS, SCALE, crop_index
 from multithumbs.models.blazepose.region import region_from_points
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_JOINT, MIRRORED_KEYPOINT
 
+TILT_DOUBT = 2.5
 OTHER_SIDE = MIRRORED_KEYPOINT[:17]
 
 
@@ -25,13 +27,24 @@ class Sighting:
     box_xyxy: Float64[np.ndarray, "4"]
     flag: float
     disagreement: float
-    """Mean distance of the two looks' visible joints over the region's side. Networks agree
-    with themselves on people and disagree on furniture."""
+    """Mean distance of the two looks' visible joints over the region's side. The network agrees
+    with itself on people and disagrees on furniture."""
+    look: Landmarks | None
+    """The second look, while its silhouette is needed."""
+
+    @property
+    def doubt(self) -> float:
+        """Disagreement, up to `TILT_DOUBT` times as much for a person upside down.
+
+        Of regions far from upright, most are furniture: they must be seen more surely.
+        """
+        tilt = min(1.0, abs(float(self.roi[3])) / (np.pi / 2))
+        return self.disagreement * (1 + (TILT_DOUBT - 1) * tilt)
 
     @property
     def quality(self) -> float:
         """0 to 1."""
-        return self.flag * float(self.confidence.mean()) * float(np.exp(-10 * self.disagreement))
+        return self.flag * float(self.confidence.mean()) * float(np.exp(-10 * self.doubt))
 
 
 def sight(
@@ -39,15 +52,17 @@ def sight(
     roi: Float64[np.ndarray, "4"],
     network: LandmarkNetwork,
     config: BlazePoseDetectionsConfig,
+    others: Sequence[Landmarks] = (),
 ) -> Sighting | None:
     """Look at a region, then, mirrored, at the region which that look suggests.
 
-    None if the landmarks make no region, or fewer joints than needed are visible.
+    ``others`` are painted over. None if the landmarks make no region, or too few joints are
+    visible.
     """
-    first = network(rgb, roi)
+    first = network(rgb, roi, others=others)
     if not _usable(first):
         return None
-    second = network(rgb, first.next_roi, mirrored=True)
+    second = network(rgb, first.next_roi, mirrored=True, others=others)
     if not _usable(second):
         return None
     hw = rgb.shape[:2]
@@ -66,6 +81,7 @@ def sight(
         box_xyxy=_box(second, hw, config),
         flag=(first.flag + second.flag) / 2,
         disagreement=_mean_distance(uv_a, uv_b, confidence) / next_roi[2],
+        look=second,
     )
 
 
@@ -93,6 +109,22 @@ def shared(weaker: Sighting, stronger: Sighting, config: BlazePoseDetectionsConf
     return max(
         float((np.linalg.norm(weaker.joints_uv - other, axis=-1) < reach)[visible].mean())
         for other in (stronger.joints_uv, stronger.joints_uv[OTHER_SIDE])
+    )
+
+
+def covered(sighting: Sighting, other: Landmarks) -> float:
+    """Fraction of the joints that lie inside another person's silhouette."""
+    column, row = crop_index(other, sighting.joints_uv)
+    return float((other.segmentation[row, column] > 0).mean())
+
+
+def is_continuous(before: Sighting, after: Sighting, config: BlazePoseDetectionsConfig) -> bool:
+    """Whether two sightings in neighbouring frames can be one person's."""
+    turn = (after.roi[3] - before.roi[3] + np.pi) % (2 * np.pi) - np.pi
+    return bool(
+        jump(before, after) <= config.max_jump
+        and abs(np.log(after.roi[2] / before.roi[2])) <= config.max_resize
+        and abs(turn) <= config.max_turn
     )
 
 

@@ -1,12 +1,13 @@
 """The BlazePose detector on overlapping tiles of several sizes."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
 from multithumbs.config.detections import BlazePoseDetectionsConfig
-from multithumbs.models.blazepose import Candidates, DetectorNetwork
+from multithumbs.models.blazepose import Candidates, DetectorNetwork, Landmarks
 from multithumbs.models.blazepose.region import region_from_points
 
 
@@ -36,9 +37,16 @@ def propose(
     windows: Float64[np.ndarray, "T 4"],
     network: DetectorNetwork,
     config: BlazePoseDetectionsConfig,
-) -> tuple[Float64[np.ndarray, "M 4"], Float64[np.ndarray, " M"]]:
-    """Regions of the people that the detector proposes in ``windows``, and their scores."""
-    found = [network(rgb, window, min_score=config.min_candidate_score) for window in windows]
+    others: Sequence[Landmarks] = (),
+) -> Float64[np.ndarray, "M 4"]:
+    """Regions of the people that the detector proposes in ``windows``, best first.
+
+    ``others`` are painted over before it looks.
+    """
+    found = [
+        network(rgb, window, min_score=config.min_candidate_score, others=others)
+        for window in windows
+    ]
     merged = merge_candidates(
         Candidates(
             score=np.concatenate([c.score for c in found]),
@@ -56,8 +64,7 @@ def propose(
         & (roi[:, 1] < height + 0.5 * roi[:, 2])  # close-ups: the hips lie under the image
         & (roi[:, 2] > config.min_height_px)
     )
-    keep = np.flatnonzero(inside)[: config.max_candidates]
-    return roi[keep], merged.score[keep]
+    return roi[inside][: config.max_candidates]
 
 
 def merge_candidates(candidates: Candidates, distance: float) -> Candidates:

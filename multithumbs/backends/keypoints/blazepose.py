@@ -5,6 +5,7 @@ from jaxtyping import Float64
 
 from multithumbs.config.keypoints import BlazePoseKeypointsConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
+from multithumbs.models.blazepose.crowd import read_everyone
 from multithumbs.models.blazepose.landmarks import NUM_LANDMARKS
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT
 from multithumbs.types import Detections, Keypoints
@@ -24,10 +25,15 @@ def estimate(work: Work[BlazePoseKeypointsConfig], detections: Detections) -> Ke
         )
         first, last = int(detections.frame[0]), int(detections.frame[-1])
         for frame in work.video.frames(first, last + 1):
-            for row in np.flatnonzero(detections.frame == frame.index):
-                readings = [network(frame.rgb, detections.roi[row])]
-                if work.config.mirror:
-                    readings.append(network(frame.rgb, detections.roi[row], mirrored=True))
+            rows = np.flatnonzero(detections.frame == frame.index)
+            everyone = read_everyone(
+                frame.rgb,
+                detections.roi[rows],
+                detections.score[rows],
+                network,
+                mirror=work.config.mirror,
+            )
+            for row, readings in zip(rows, everyone, strict=True):
                 fused = fuse(readings, frame.rgb.shape[:2], work.config.max_disagreement)
                 uv[row], confidence[row], xyz[row], xyz_confidence[row] = fused
             work.progress(frame.index - first + 1, last - first + 1)

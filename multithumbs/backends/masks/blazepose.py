@@ -2,18 +2,17 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32
 
 from multithumbs.config.masks import BlazePoseMasksConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
+from multithumbs.models.blazepose.crowd import read_everyone
+from multithumbs.models.blazepose.erase import OUTSIDE_LOGIT
 from multithumbs.models.blazepose.landmarks import NUM_LANDMARKS
 from multithumbs.models.blazepose.region import paste
-from multithumbs.types import Detections, Frame, Masks
+from multithumbs.types import Detections, Masks
 from multithumbs.types.detections import encode_runs
 from multithumbs.types.work import Work
-
-OUTSIDE = -1e4
-"""Logit beyond a region."""
 
 
 def segment(work: Work[BlazePoseMasksConfig], detections: Detections) -> Masks:
@@ -25,21 +24,22 @@ def segment(work: Work[BlazePoseMasksConfig], detections: Detections) -> Masks:
         )
         first, last = int(detections.frame[0]), int(detections.frame[-1])
         for frame in work.video.frames(first, last + 1):
-            rois = detections.roi[detections.frame == frame.index]
-            runs += [encode_runs(mask) for mask in _masks(frame, rois, network, work.config)]
+            rows = detections.frame == frame.index
+            everyone = read_everyone(
+                frame.rgb, detections.roi[rows], detections.score[rows], network, mirror=False
+            )
+            hw = (frame.rgb.shape[0], frame.rgb.shape[1])
+            masks = separate([readings[0] for readings in everyone], hw, work.config)
+            runs += [encode_runs(mask) for mask in masks]
             work.progress(frame.index - first + 1, last - first + 1)
     return Masks.from_runs(runs, work.video.info.hw)
 
 
-def _masks(
-    frame: Frame,
-    rois: Float64[np.ndarray, "P 4"],
-    network: LandmarkNetwork,
-    config: BlazePoseMasksConfig,
+def separate(
+    seen: list[Landmarks], hw: tuple[int, int], config: BlazePoseMasksConfig
 ) -> list[Bool[np.ndarray, "H W"]]:
-    hw = (frame.rgb.shape[0], frame.rgb.shape[1])
-    seen = [network(frame.rgb, roi) for roi in rois]
-    logits = [paste(s.segmentation, s.roi, hw, outside=OUTSIDE) for s in seen]
+    """Masks of everyone in one frame; a pixel belongs to whoever has the higher logit there."""
+    logits = [paste(s.segmentation, s.roi, hw, outside=OUTSIDE_LOGIT) for s in seen]
     if not logits:
         return []
     threshold = float(np.log(config.min_probability / (1 - config.min_probability)))

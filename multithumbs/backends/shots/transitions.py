@@ -34,7 +34,7 @@ def find_fades(
     edges = np.flatnonzero(np.diff(np.concatenate([[False], blank, [False]]).astype(np.int8)))
     fades = []
     for start, end in edges.reshape(-1, 2):
-        if 0 < start and end < len(blank) and end - start < shortest:
+        if start > 0 and end < len(blank) and end - start < shortest:
             around = pictures[start - 1], pictures[end]
             if correlation(*around) > config.dissolve_correlation:
                 continue  # a flash: the picture before it returns at once

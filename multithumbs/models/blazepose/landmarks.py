@@ -7,14 +7,15 @@ probability; segmentation logits; 64 x 64 heat-map logits per landmark; 39 metri
 around the middle of the hips, along the crop's axes (x right, y down, z away).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from multithumbs.models.blazepose.detector import sigmoid
 from multithumbs.models.blazepose.region import (
     apply_affine,
+    crop_from_image,
     image_from_crop,
     region_from_points,
 )
@@ -26,6 +27,8 @@ REFINE_RADIUS = 3
 """Heat-map cells on either side of a landmark that refine it (the graph's kernel of 7)."""
 REFINE_MIN_PEAK = 0.5
 """Least heat-map probability near a landmark that lets it be moved (the graph's)."""
+HIDDEN = 0.2
+"""Factor on the visibility of landmarks behind somebody else."""
 
 MIRROR = np.array(
     [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21,
@@ -86,6 +89,21 @@ def decode_landmarks(
         flag=flag,
         segmentation=segmentation,
     )
+
+
+def hide(seen: Landmarks, hidden: Bool[np.ndarray, "256 256"]) -> Landmarks:
+    """Lower the visibility of landmarks where the crop was painted over: they are guesses."""
+    column, row = crop_index(seen, seen.uv)
+    return replace(seen, visibility=seen.visibility * np.where(hidden[row, column], HIDDEN, 1.0))
+
+
+def crop_index(
+    seen: Landmarks, uv: Float64[np.ndarray, "n 2"]
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """Column and row of the crop's pixel nearest to each image point."""
+    crop_uv = apply_affine(crop_from_image(seen.roi, INPUT_SIDE), uv)
+    column, row = np.floor(crop_uv).clip(0, INPUT_SIDE - 1).astype(np.int64).T
+    return column, row
 
 
 def refine(

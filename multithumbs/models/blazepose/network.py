@@ -1,5 +1,6 @@
 """The two BlazePose files on LiteRT (CPU)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from jaxtyping import Float32, Float64, UInt8
 
 from multithumbs.errors import CheckpointError
 from multithumbs.models.blazepose import detector, landmarks
-from multithumbs.models.blazepose.region import apply_affine, crop, image_from_crop
+from multithumbs.models.blazepose.erase import crop_without
+from multithumbs.models.blazepose.region import apply_affine, image_from_crop
 
 
 class _Network:
@@ -71,10 +73,14 @@ class DetectorNetwork:
         window: Float64[np.ndarray, "4"],
         *,
         min_score: float,
+        others: Sequence[landmarks.Landmarks] = (),
     ) -> detector.Candidates:
-        """Proposals of at least ``min_score`` inside ``window`` (a region), in image pixels."""
+        """Proposals of at least ``min_score`` inside ``window`` (a region), in image pixels.
+
+        ``others`` are painted over first (`erase`).
+        """
         side = detector.INPUT_SIDE
-        pixels = crop(rgb, window, side).astype(np.float32)
+        pixels = crop_without(rgb, window, side, others)[0].astype(np.float32)
         boxes, logits = self._network(pixels / np.float32(127.5) - np.float32(1))
         found = detector.decode_candidates(boxes, logits, self._anchors, min_score=min_score)
         affine = image_from_crop(window, side)
@@ -103,15 +109,19 @@ class LandmarkNetwork:
         roi: Float64[np.ndarray, "4"],
         *,
         mirrored: bool = False,
+        others: Sequence[landmarks.Landmarks] = (),
     ) -> landmarks.Landmarks:
         """Landmarks of the person in ``roi``; ``mirrored`` shows the network the mirror image.
 
-        The result is in the image's own coordinates and sides either way.
+        ``others`` are painted over first (`erase`). The result is in the image's own
+        coordinates and sides either way.
         """
-        pixels = crop(rgb, roi, landmarks.INPUT_SIDE).astype(np.float32) / np.float32(255)
+        crop, hidden = crop_without(rgb, roi, landmarks.INPUT_SIDE, others)
+        pixels = crop.astype(np.float32) / np.float32(255)
         if mirrored:
             pixels = np.ascontiguousarray(pixels[:, ::-1])
         rows, flag, segmentation, heatmap, world = self._network(pixels)
-        return landmarks.decode_landmarks(
+        seen = landmarks.decode_landmarks(
             rows, float(flag[0]), segmentation[..., 0], heatmap, world, roi, mirrored=mirrored
         )
+        return landmarks.hide(seen, hidden) if others else seen
