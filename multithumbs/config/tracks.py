@@ -50,6 +50,13 @@ class Hungarian3DConfig(StageConfig):
     similarity_memory_s: float = Field(default=0.4, gt=0, le=10)
     """Time in which the last seen pose loses its say in a match, seconds."""
 
+    colour_weight: float = Field(default=1.0, ge=0, le=10)
+    """Weight of the dissimilarity of clothes; 0 reads no frame at all."""
+    colour_noise: float = Field(default=14.0, gt=0, le=200)
+    """Standard deviation of one part's colour from frame to frame, CIELAB units."""
+    colour_unknown: float = Field(default=0.4, ge=0, le=1)
+    """Dissimilarity of clothes that were not seen."""
+
     confirm_hits: int = Field(default=4, ge=1, le=100)
     """Rows after which a track may coast; shorter ones end at their second miss."""
     coast_s: float = Field(default=0.7, ge=0, le=30)

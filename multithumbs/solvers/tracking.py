@@ -14,6 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from multithumbs.config.tracks import Hungarian3DConfig
 
 IMPOSSIBLE = 1e6
+DOUBT = 0.5
+"""Weight of `colour_unknown` among the parts that were seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,13 @@ class Observations:
     log_size: Float64[np.ndarray, " N"]
     """Logarithm of the body's metric size."""
     score: Float64[np.ndarray, " N"]
+    colour: Float64[np.ndarray, "N P 3"]
+    """CIELAB colours of parts of the body; 0 where `colour_weight` is 0."""
+    colour_weight: Float64[np.ndarray, "N P"]
+    """0 to 1; 0 everywhere where nothing is known of the appearance."""
+    crowding: Float64[np.ndarray, " N"]
+    """Largest overlap of the row's box with another row's of its frame, 0 to 1: colours seen
+    in a crowd may be someone else's."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -47,8 +56,18 @@ class Tracklet:
     covariance: Float64[np.ndarray, "6 6"]
     time_s: float
     log_size: float
+    colour: Float64[np.ndarray, "P 3"]
+    colour_weight: Float64[np.ndarray, " P"]
+    """Running mean and its total weight."""
     rows: list[int] = field(default_factory=list)
     misses: int = 0
+
+    def wear(self, colour: Float64[np.ndarray, "P 3"], weight: Float64[np.ndarray, " P"]) -> None:
+        """Average another sight of the clothes in."""
+        total = self.colour_weight + weight
+        share = weight / np.maximum(total, 1e-9)
+        self.colour = self.colour + share[:, None] * (colour - self.colour)
+        self.colour_weight = total
 
 
 def transition(
@@ -122,6 +141,20 @@ def keypoint_similarity(
     return (weight * close).sum(-1) / np.maximum(weight.sum(-1), 1e-9)
 
 
+def colour_distance(
+    colour_a: Float64[np.ndarray, "M P 3"],
+    weight_a: Float64[np.ndarray, "M P"],
+    colour_b: Float64[np.ndarray, "N P 3"],
+    weight_b: Float64[np.ndarray, "N P"],
+    config: Hungarian3DConfig,
+) -> Float64[np.ndarray, "M N"]:
+    """Dissimilarity of clothes, 0 to 1; the average of nothing is `colour_unknown`."""
+    squared = ((colour_a[:, None] - colour_b[None]) ** 2).sum(-1) / config.colour_noise**2
+    weight = np.minimum(weight_a, 1)[:, None] * weight_b[None]
+    unlike = (weight * (1 - np.exp(-squared / 2))).sum(-1)
+    return (unlike + DOUBT * config.colour_unknown) / (weight.sum(-1) + DOUBT)
+
+
 def update(
     mean: Float64[np.ndarray, "6"],
     covariance: Float64[np.ndarray, "6 6"],
@@ -175,6 +208,7 @@ def follow(seen: Observations, config: Hungarian3DConfig) -> list[Tracklet]:
                 )
                 track.time_s, track.misses = now, 0
                 track.log_size += (seen.log_size[row] - track.log_size) / (len(track.rows) + 1)
+                track.wear(seen.colour[row], _clear(seen, row))
                 track.rows.append(row)
                 survivors.append(track)
                 continue
@@ -224,6 +258,14 @@ def _match(
         distance / config.gate
         + config.similarity_weight * trust[:, None] * (1 - similarity)
         + config.shape_weight * np.minimum(shape, 4) / 4
+        + config.colour_weight
+        * colour_distance(
+            np.array([track.colour for track in tracks]),
+            np.array([track.colour_weight for track in tracks]),
+            seen.colour[rows],
+            seen.colour_weight[rows],
+            config,
+        )
     )
     # A track that has proved itself has the first call on a row.
     tentative = np.array([len(track.rows) < config.confirm_hits for track in tracks])
@@ -246,8 +288,15 @@ def born(seen: Observations, row: int, config: Hungarian3DConfig) -> Tracklet:
         covariance=np.diag(variance),
         time_s=float(seen.time_s[row]),
         log_size=float(seen.log_size[row]),
+        colour=seen.colour[row].copy(),
+        colour_weight=_clear(seen, row),
         rows=[row],
     )
+
+
+def _clear(seen: Observations, row: int) -> Float64[np.ndarray, " P"]:
+    """Weight of a row's colours: nearly nothing where somebody else may be in the way."""
+    return seen.colour_weight[row] * max(0.02, 1 - 2 * float(seen.crowding[row]))
 
 
 def _rows_by_frame(frame: Int64[np.ndarray, " N"]) -> list[Int64[np.ndarray, " R"]]:

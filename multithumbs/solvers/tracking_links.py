@@ -10,6 +10,7 @@ from multithumbs.solvers.tracking import (
     Observations,
     Tracklet,
     born,
+    colour_distance,
     follow,
     predict,
     squared_distance,
@@ -63,9 +64,14 @@ def _cost(seen: Observations, a: Tracklet, b: Tracklet, config: Hungarian3DConfi
     if distance > config.relink_gate:
         return IMPOSSIBLE
     shape = ((a.log_size - b.log_size) / config.size_noise) ** 2
+    clothes = colour_distance(
+        a.colour[None], a.colour_weight[None], b.colour[None], np.minimum(b.colour_weight, 1)[None],
+        config,
+    )  # fmt: skip
     return (
         distance / config.relink_gate
         + config.shape_weight * shape / 4
+        + config.colour_weight * float(clothes[0, 0])
         + 0.3 * gap_s / config.relink_s
     )
 

@@ -49,6 +49,9 @@ def observe(
         size_px=FOCAL * 1.7 / z,
         log_size=rng.normal(0, 0.03, len(z)),
         score=np.full(len(z), 0.9),
+        colour=np.zeros((len(z), 2, 3)),
+        colour_weight=np.zeros((len(z), 2)),
+        crowding=np.zeros(len(z)),
     )
     return seen, person
 

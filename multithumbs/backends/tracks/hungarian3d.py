@@ -1,7 +1,9 @@
 """`Tracks` by Kalman prediction and Hungarian assignment in the camera's space."""
 
 import numpy as np
+from jaxtyping import Float64
 
+from multithumbs.backends.tracks.appearance import NUM_PARTS, describe
 from multithumbs.config.tracks import Hungarian3DConfig
 from multithumbs.solvers.tracking import Observations
 from multithumbs.solvers.tracking_links import track
@@ -19,7 +21,10 @@ def follow(
 ) -> Tracks:
     """Track ids of each detection row."""
     time_s = work.video.info.timestamps_s[detections.frame]
-    seen = observe(work.config, time_s, detections, keypoints, bodies)
+    clothes = None
+    if work.config.colour_weight > 0:
+        clothes = describe(work.video, detections, keypoints)
+    seen = observe(work.config, time_s, detections, keypoints, bodies, clothes)
     return Tracks(track=track(seen, work.config))
 
 
@@ -29,8 +34,13 @@ def observe(
     detections: Detections,
     keypoints: Keypoints,
     bodies: Bodies,
+    clothes: tuple[Float64[np.ndarray, "N 6 3"], Float64[np.ndarray, "N 6"]] | None,
 ) -> Observations:
     """Measurements and their noise; the torso's middle stands for the person."""
+    colour, colour_weight = clothes or (
+        np.zeros((len(detections), NUM_PARTS, 3)),
+        np.zeros((len(detections), NUM_PARTS)),
+    )
     torso = bodies.joints_cam[:, [PELVIS, NECK]].mean(1)
     fitted = (bodies.confidence > 0) & (torso[:, 2] > MIN_DEPTH_M)
     focal = bodies.K[:, 0, 0]
@@ -57,4 +67,23 @@ def observe(
         size_px=size_px,
         log_size=np.log(np.where(fitted & (span > 0), np.maximum(span, 1e-3), typical)),
         score=detections.score,
+        colour=colour,
+        colour_weight=colour_weight,
+        crowding=_crowding(detections),
     )
+
+
+def _crowding(detections: Detections) -> Float64[np.ndarray, " N"]:
+    """Largest share of each row's box that another box of its frame covers."""
+    crowding = np.zeros(len(detections))
+    edges = np.flatnonzero(np.diff(detections.frame)) + 1
+    for rows in np.split(np.arange(len(detections)), edges):
+        box = detections.box_xyxy[rows]
+        low = np.maximum(box[:, None, :2], box[None, :, :2])
+        high = np.minimum(box[:, None, 2:], box[None, :, 2:])
+        shared = np.prod(np.maximum(high - low, 0), axis=-1)
+        area = np.maximum(np.prod(box[:, 2:] - box[:, :2], axis=1), 1e-9)
+        cover = shared / area[:, None]
+        np.fill_diagonal(cover, 0)
+        crowding[rows] = cover.max(1, initial=0)
+    return crowding
