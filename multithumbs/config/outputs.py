@@ -32,7 +32,7 @@ class WorldConfig(StageConfig):
     """Whether to write it."""
     height: int = Field(default=720, ge=144, le=2160)
     """Pixels; the width follows at 16:9."""
-    elevation_deg: float = Field(default=32.0, ge=5, le=85)
+    elevation_deg: float = Field(default=26.0, ge=5, le=85)
     """Angle of the view above the floor, degrees."""
     swing_deg: float = Field(default=14.0, ge=0, le=180)
     """How far the view swings to either side over the video, degrees; parallax shows depth."""
@@ -40,8 +40,8 @@ class WorldConfig(StageConfig):
     """Length of the bright part of a trail, seconds."""
     inset: float = Field(default=0.28, ge=0, le=0.6)
     """Width of the inset that shows the video's frame, as a fraction; 0 leaves it out."""
-    stride: int = Field(default=2, ge=1, le=8)
-    """Pixels per ray along each axis."""
+    stride: int = Field(default=1, ge=1, le=8)
+    """Pixels per ray along each axis; bodies are small here, so that 1 costs little."""
     crf: int = Field(default=21, ge=0, le=51)
     """x264's constant quality; lower is better and larger."""
 
