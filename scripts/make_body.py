@@ -21,229 +21,26 @@ import anny
 import numpy as np
 import torch
 from anny.face_segmentation import get_face_segmentation_mask
-from anny.shape_distribution import SimpleShapeDistribution
+from anny_source import (
+    ADULT_YEARS,
+    CHILD_YEARS,
+    NUM_ADULTS,
+    NUM_CHILDREN,
+    Source,
+    average_adult,
+    load_source,
+    people,
+    t_pose,
+)
 from scipy.optimize import nnls
 
 from multithumbs.body import EMBEDDED_BODY
-from multithumbs.body.kinematics import ancestry, bone_offsets
 from multithumbs.body.storage import NUM_BETAS, PART_NAMES, BodyTables, write_body_file
-from multithumbs.geometry.rotations import matrix_from_axis_angle, rotation_between
 from multithumbs.types.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_NAMES
 
-SEED = 0
-NUM_ADULTS, NUM_CHILDREN = 1200, 600
-ADULT_YEARS, CHILD_YEARS = (18.0, 75.0), (2.0, 18.0)
 CHILD_WEIGHT = 0.5
 """Of a child in the principal components; an adult counts 1."""
 BATCH = 40
-
-INNER_PARTS = (
-    "eye_back.L", "eye_back.R", "eye_cavity.L", "eye_cavity.R", "mouth_cavity", "tongue",
-)  # fmt: skip
-"""Faces that nobody sees."""
-
-_BONES = {
-    "pelvis": ("root", "pelvis.L", "pelvis.R", "spine05"),
-    "spine1": ("spine04", "spine03"),
-    "spine2": ("spine02",),
-    "spine3": ("spine01",),
-    "neck": ("neck01", "neck02", "neck03"),
-    "head": ("head", "eye.L", "eye.R"),
-}
-_SIDE_BONES = {
-    "hip": ("upperleg01", "upperleg02"),
-    "knee": ("lowerleg01", "lowerleg02"),
-    "ankle": ("foot",),
-    "foot": ("toe",),
-    "collar": ("clavicle", "shoulder01"),
-    "shoulder": ("upperarm01", "upperarm02"),
-    "elbow": ("lowerarm01", "lowerarm02"),
-    "wrist": ("wrist", "metacarpal", "finger1"),
-    "hand": ("finger2", "finger3", "finger4", "finger5"),
-}
-_SIDE_HEADS = {
-    "foot": ("toe1-1", "toe2-1", "toe3-1", "toe4-1", "toe5-1"),
-    "hand": ("finger2-1", "finger3-1", "finger4-1", "finger5-1"),
-}
-"""Joints that stand at the mean of several bones' heads; any other stands at its first bone's."""
-
-
-def joint_of_bone(bone: str) -> int:
-    """The SMPL joint whose motion an Anny bone takes part in."""
-    for joint, bones in _BONES.items():
-        if bone in bones:
-            return JOINT_NAMES.index(joint)
-    side = {"L": "left", "R": "right"}[bone[-1]]
-    for joint, prefixes in _SIDE_BONES.items():
-        if bone.startswith(prefixes):
-            return JOINT_NAMES.index(f"{side}_{joint}")
-    raise KeyError(bone)
-
-
-def joint_from_bone_heads(bones: list[str]) -> torch.Tensor:
-    """(24, bones): SMPL's joints as means of Anny's bone heads."""
-    matrix = torch.zeros(len(JOINT_NAMES), len(bones), dtype=torch.float64)
-    for row, joint in enumerate(JOINT_NAMES):
-        if joint in _BONES:
-            heads = [_BONES[joint][0]]
-        else:
-            side, name = joint.split("_")
-            stems = _SIDE_HEADS.get(name, _SIDE_BONES[name][:1])
-            heads = [f"{stem}.{side[0].upper()}" for stem in stems]
-        matrix[row, [bones.index(head) for head in heads]] = 1 / len(heads)
-    return matrix
-
-
-@dataclass(frozen=True)
-class Source:
-    """Anny's tables in SMPL's axes."""
-
-    model: anny.Anny
-    kept: torch.Tensor
-    """(V,) rows of Anny's vertices."""
-    weights: torch.Tensor
-    """(V, 24)."""
-    joints: torch.Tensor
-    """(24, bones)."""
-
-
-def smpl_axes(points: torch.Tensor) -> torch.Tensor:
-    """From Anny's axes (+x the left, -y forward, +z up) to SMPL's."""
-    x, y, z = points.unbind(-1)
-    return torch.stack([x, z, -y], -1)
-
-
-def load_source() -> tuple[Source, torch.Tensor]:
-    """Anny without inner faces, and the mask of the faces kept."""
-    model = anny.Anny(phenotype_blendshapes="original", skinning_method="lbs")
-    seen = ~get_face_segmentation_mask(model, list(INNER_PARTS))
-    bones = torch.tensor([joint_of_bone(bone) for bone in model.bone_labels])
-    fine = model.dense_vertex_bone_weights
-    weights = torch.zeros(len(fine), len(JOINT_NAMES), dtype=fine.dtype)
-    weights.index_add_(1, bones, fine)
-    kept = model.faces[seen].unique()
-    source = Source(
-        model, kept, weights[kept] / weights[kept].sum(1, keepdim=True),
-        joint_from_bone_heads(model.bone_labels),
-    )  # fmt: skip
-    return source, seen
-
-
-def rest(source: Source, phenotype: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vertices (S, V, 3) and joints (S, 24, 3) of Anny's rest pose in SMPL's axes."""
-    model = source.model
-    coefficients = model.get_phenotype_blendshape_coefficients(**phenotype)
-    vertices = model.template_vertices[source.kept] + torch.einsum(
-        "sk,kvc->svc", coefficients, model.blendshapes[:, source.kept]
-    )
-    heads = model.template_bone_heads + torch.einsum(
-        "sk,kbc->sbc", coefficients, model.bone_heads_blendshapes
-    )
-    return smpl_axes(vertices), smpl_axes(source.joints @ heads)
-
-
-def frame(along: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices whose columns are ``along``, ``normal`` made perpendicular, their cross."""
-    first = along / along.norm(dim=-1, keepdim=True)
-    normal = normal - (normal * first).sum(-1, keepdim=True) * first
-    second = normal / normal.norm(dim=-1, keepdim=True)
-    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
-
-
-def t_from_rest(joints: torch.Tensor, knuckles: torch.Tensor) -> torch.Tensor:
-    """(S, 24, 3, 3): each joint's turn from MakeHuman's A-pose to SMPL's T-pose.
-
-    ``knuckles`` (S, 2, 3): across each hand, from the index finger to the little one.
-    """
-    place = dict(zip(JOINT_NAMES, joints.unbind(1), strict=True))
-    turn = {
-        name: torch.eye(3, dtype=joints.dtype).expand(len(joints), 3, 3) for name in JOINT_NAMES
-    }
-    x, y, _ = torch.eye(3, dtype=joints.dtype)
-    for row, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-        thigh = place[f"{side}_knee"] - place[f"{side}_hip"]
-        shank = place[f"{side}_ankle"] - place[f"{side}_knee"]
-        turn[f"{side}_hip"] = rotation_between(thigh, (-y).expand_as(thigh))
-        turn[f"{side}_knee"] = rotation_between(shank, (-y).expand_as(shank))
-
-        upper = place[f"{side}_elbow"] - place[f"{side}_shoulder"]
-        fore = place[f"{side}_wrist"] - place[f"{side}_elbow"]
-        hand = place[f"{side}_hand"] - place[f"{side}_wrist"]
-        # The elbow bends forward in the T-pose: its hinge (upper x fore) is -y on the left.
-        hinge = torch.linalg.cross(upper, fore)
-        target = frame(sign * x, -sign * y).expand(len(joints), 3, 3)
-        turn[f"{side}_shoulder"] = target @ frame(upper, hinge).mT
-        straight = target @ frame(fore, hinge).mT
-        # Palms down. Half of the forearm's twist is the elbow's, as in SMPL's weights.
-        back = sign * torch.linalg.cross(hand, knuckles[:, row])
-        flat = frame(sign * x, y).expand(len(joints), 3, 3) @ frame(hand, back).mT
-        twist = twist_about(flat @ straight.mT, sign * x)
-        turn[f"{side}_elbow"] = matrix_from_axis_angle(twist[:, None] / 2 * sign * x) @ straight
-        turn[f"{side}_wrist"] = turn[f"{side}_hand"] = flat
-    return torch.stack([turn[name] for name in JOINT_NAMES], 1)
-
-
-def twist_about(rotation: torch.Tensor, axis: torch.Tensor) -> torch.Tensor:
-    """The angle of the part of ``rotation`` that turns about ``axis``."""
-    skewed = rotation - rotation.mT
-    vector = torch.stack([skewed[:, 2, 1], skewed[:, 0, 2], skewed[:, 1, 0]], -1) / 2
-    trace = rotation.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return 2 * torch.atan2((vector * axis).sum(-1), 1 + trace)
-
-
-def t_pose(source: Source, phenotype: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vertices and joints of bodies in SMPL's T-pose; the origin is the joint spine2.
-
-    (As in SMPL's own files the pelvis is not the origin and moves with betas.)
-    """
-    vertices, joints = rest(source, phenotype)
-    turn = t_from_rest(joints, knuckle_lines(source, phenotype))
-    steps = bone_offsets(joints, JOINT_PARENTS)[..., None]
-    steps[:, 1:] = turn[:, list(JOINT_PARENTS[1:])] @ steps[:, 1:]
-    t_joints = ancestry(JOINT_PARENTS, joints) @ steps[..., 0]
-    back = turn.mT  # rest_from_t
-    shift = joints - (back @ t_joints[..., None])[..., 0]
-    blended = (source.weights @ torch.cat([back, shift[..., None]], -1).flatten(-2)).unflatten(
-        -1, (3, 4)
-    )
-    t_vertices = torch.linalg.solve(blended[..., :3], vertices - blended[..., 3])
-    origin = t_joints[:, JOINT_NAMES.index("spine2"), None]
-    return t_vertices - origin, t_joints - origin
-
-
-def knuckle_lines(source: Source, phenotype: dict) -> torch.Tensor:
-    """(S, 2, 3): from the index finger's first bone to the little finger's, left and right."""
-    model = source.model
-    coefficients = model.get_phenotype_blendshape_coefficients(**phenotype)
-    heads = smpl_axes(
-        model.template_bone_heads
-        + torch.einsum("sk,kbc->sbc", coefficients, model.bone_heads_blendshapes)
-    )
-    bones = model.bone_labels.index
-    return torch.stack(
-        [heads[:, bones(f"finger5-1.{s}")] - heads[:, bones(f"finger2-1.{s}")] for s in "LR"], 1
-    )
-
-
-def sample(source: Source, number: int, years: tuple[float, float]) -> dict:
-    """Phenotypes of people of both sexes; heights follow the WHO curves that Anny carries."""
-    low, high = (torch.tensor(value, dtype=torch.float64) for value in years)
-    _, phenotype = SimpleShapeDistribution(
-        source.model,
-        morphological_age_distribution=torch.distributions.Uniform(low, high),
-        gender_distribution=torch.distributions.Beta(
-            torch.full_like(low, 0.4), torch.full_like(low, 0.4)
-        ),
-    ).sample(number)
-    for name in ("muscle", "weight", "proportions"):
-        two = torch.full((number,), 2.0, dtype=torch.float64)
-        phenotype[name] = torch.distributions.Beta(two, two).sample()
-    return phenotype
-
-
-def average_adult(adults: dict) -> dict:
-    """The phenotype whose body is the template: every parameter at the adults' mean."""
-    return {name: values.mean()[None] for name, values in adults.items()}
 
 
 @dataclass(frozen=True)
@@ -252,39 +49,46 @@ class ShapeSpace:
     shapedirs: np.ndarray
     J_template: np.ndarray
     J_shapedirs: np.ndarray
+    betas: np.ndarray
+    """(adults + children, 10)."""
+    error_mm: np.ndarray
+    """(adults + children,): mean distance between a body's vertices and what betas give."""
 
 
 def shape_space(source: Source, adults: dict, children: dict) -> ShapeSpace:
     """Principal components about the average adult; one beta is one deviation of adults."""
     template, joints = t_pose(source, average_adult(adults))
-    people = {name: torch.cat([adults[name], children[name]]) for name in adults}
-    total = len(people["age"])
+    everyone = {name: torch.cat([adults[name], children[name]]) for name in adults}
+    num_adults, total = len(adults["age"]), len(everyone["age"])
     vertices, places = [], []
     for start in range(0, total, BATCH):
-        part = {name: values[start : start + BATCH] for name, values in people.items()}
+        part = {name: values[start : start + BATCH] for name, values in everyone.items()}
         v, j = t_pose(source, part)
         vertices.append((v - template).flatten(1))
         places.append((j - joints).flatten(1))
     x, y = torch.cat(vertices), torch.cat(places)
-    is_adult = torch.arange(total) < len(adults["age"])
-    weight = torch.where(is_adult, 1.0, CHILD_WEIGHT).double()[:, None]
+    weight = torch.ones(total, 1, dtype=x.dtype)
+    weight[num_adults:] = CHILD_WEIGHT
     rooted = x * weight.sqrt()
     _, vectors = torch.linalg.eigh(rooted @ rooted.mT)
-    directions = (vectors[:, -NUM_BETAS:].flip(1).mT @ rooted).mT
+    directions = rooted.mT @ vectors[:, -NUM_BETAS:].flip(1)
     directions = directions / directions.norm(dim=0)
     scores = x @ directions
-    deviation = scores[is_adult].square().mean(0).sqrt()
-    # A larger beta is a taller, then a heavier person: the sum of heights, then of widths, grows.
-    tall = directions.unflatten(0, (-1, 3))[:, 1] * template[0, :, 1:2].sign()
-    sign = tall.sum(0).sign()
-    scale = deviation * sign
+    deviation = scores[:num_adults].square().mean(0).sqrt()
+    # An eigenvector's sign is arbitrary: a larger beta is a taller person.
+    upward = directions.unflatten(0, (-1, 3))[:, 1] * template[0, :, 1:2].sign()
+    scale = deviation * upward.sum(0).sign()
     betas = scores / scale
-    y_by = torch.linalg.solve((betas * weight).mT @ betas, (betas * weight).mT @ y)
+    weighted = (betas * weight).mT
+    joints_by = torch.linalg.solve(weighted @ betas, weighted @ y)
+    rest = (x - scores @ directions.mT).unflatten(1, (-1, 3)).norm(dim=-1).mean(1)
     return ShapeSpace(
         template[0].numpy(),
         (directions * scale).unflatten(0, (-1, 3)).numpy(),
         joints[0].numpy(),
-        y_by.unflatten(1, (-1, 3)).permute(1, 2, 0).numpy(),
+        joints_by.unflatten(1, (-1, 3)).permute(1, 2, 0).numpy(),
+        betas.numpy(),
+        rest.numpy() * 1000,
     )
 
 
@@ -363,7 +167,7 @@ def vertex_parts(source: Source, space: ShapeSpace, eyes: np.ndarray) -> np.ndar
     ear = place["head"] + (0.0, 0.03, 0.005)
     # The hairline from the nape, over the ears, to the forehead.
     hairline = np.interp(
-        z, ear[2] + [-0.08, -0.02, 0.02, 0.07, 0.1], ear[1] + [-0.06, -0.01, 0.04, 0.09, 0.1]
+        z, ear[2] + [-0.08, -0.02, 0.02, 0.06, 0.1], ear[1] + [-0.06, -0.01, 0.04, 0.075, 0.08]
     )
     conditions = {
         "eye": eyes,
@@ -388,11 +192,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?", default=EMBEDDED_BODY)
     out: Path = parser.parse_args().out
-    torch.manual_seed(SEED)
     source, seen = load_source()
     model = source.model
-    adults = sample(source, NUM_ADULTS, ADULT_YEARS)
-    children = sample(source, NUM_CHILDREN, CHILD_YEARS)
+    adults, children = people(source)
     space = shape_space(source, adults, children)
     eye_faces = get_face_segmentation_mask(model, ["eye_front.L", "eye_front.R"])
     eyes = np.isin(source.kept.numpy(), model.faces[eye_faces].unique().numpy())
@@ -405,19 +207,78 @@ def main() -> None:
         v_template=rounded(space.v_template),
         shapedirs=rounded(space.shapedirs),
         posedirs=np.zeros((0, 3, 207), np.float32),
-        J_regressor=joint_regressor(source, space).round(7),
-        lbs_weights=rounded(source.weights.numpy()),
+        J_regressor=exact_shares(joint_regressor(source, space)),
+        lbs_weights=exact_shares(source.weights.numpy()),
         faces=np.searchsorted(source.kept.numpy(), model.faces[seen].numpy()),
-        keypoint_vertices=keypoint_regressor(source, space).round(7),
+        keypoint_vertices=exact_shares(keypoint_regressor(source, space)),
         keypoint_joints=np.zeros((len(KEYPOINT_NAMES), len(JOINT_NAMES))),
+        betas_range=np.quantile(space.betas, (0.002, 0.998), axis=0).round(2),
         uv=rounded(np.stack([uv[:, 0], 1 - uv[:, 1]], 1)),
         face_uv_index=uv_faces.numpy(),
         vertex_part=vertex_parts(source, space, eyes),
     )
     write_body_file(out, tables)
-    print(
-        f"{out}: {len(tables.v_template)} vertices, {len(tables.faces)} faces, {out.stat().st_size} bytes"
-    )
+    out.with_suffix(".md").write_text(provenance(tables, space))
+    size = out.stat().st_size
+    print(f"{out}: {len(tables.v_template)} vertices, {len(tables.faces)} faces, {size} bytes")
+
+
+def exact_shares(shares: np.ndarray) -> np.ndarray:
+    """Rows in steps of 2^-16 that sum to one exactly, in any floating-point type."""
+    steps = np.rint(shares * 2**16)
+    rows = np.arange(len(steps))
+    steps[rows, steps.argmax(1)] += 2**16 - steps.sum(1)
+    return (steps / 2**16).astype(np.float32)
+
+
+def provenance(tables: BodyTables, space: ShapeSpace) -> str:
+    """What the body is made from, under which licence, and what its numbers mean."""
+    adults, children = slice(0, NUM_ADULTS), slice(NUM_ADULTS, None)
+    low, high = tables.betas_range.round(1)
+    ranges = ", ".join(f"{a} to {b}" for a, b in zip(low, high, strict=True))
+
+    def stature(beta0: float) -> float:
+        return float(np.ptp(tables.v_template[:, 1] + beta0 * tables.shapedirs[:, 1, 0]))
+
+    statures = ", ".join(f"{stature(b):.2f} m at {b:+d}" for b in (-6, -4, -2, 0, 2, 3))
+    return PROVENANCE.format(
+        version=anny.__version__, num_vertices=len(tables.v_template), num_faces=len(tables.faces),
+        num_adults=NUM_ADULTS, num_children=NUM_CHILDREN, child_weight=CHILD_WEIGHT,
+        adult_years="{:.0f} to {:.0f}".format(*ADULT_YEARS),
+        child_years="{:.0f} to {:.0f}".format(*CHILD_YEARS), statures=statures, ranges=ranges,
+        adult_error=space.error_mm[adults].mean(), child_error=space.error_mm[children].mean(),
+        adult_beta0=np.quantile(space.betas[adults, 0], (0.01, 0.99)).round(1).tolist(),
+        child_beta0=np.quantile(space.betas[children, 0], (0.01, 0.99)).round(1).tolist(),
+    )  # fmt: skip
+
+
+PROVENANCE = """# embedded_body.npz
+
+Made by `scripts/make_body.py` from the data of [Anny](https://github.com/naver/anny) {version}
+(PyPI wheel; its code, used as a tool, is Apache-2.0).
+
+**Licence: CC0 1.0.** The template mesh, blend shapes, rig, skinning weights and texture
+coordinates are MakeHuman community assets released under CC0 1.0 Universal (public domain
+dedication, <https://creativecommons.org/publicdomain/zero/1.0/>), as `anny/data/mpfb2/LICENSE.md`
+in that wheel says. Everything derived here from them is released under CC0 1.0 as well. The
+places of the 23 keypoints follow Anny's COCO regressors, the statures by age its curves (NAVER,
+Apache-2.0). Nothing of SMPL's own files is in it: only SMPL's *form* (24 joints, axes, T-pose).
+
+- {num_vertices} vertices, {num_faces} triangles; mouth, tongue and the backs of the eyes left out.
+- T-pose and axes of SMPL: +x the person's left, +y up, +z out of the chest, metres; palms down.
+  The origin is the joint `spine2`, so that, as with SMPL, the pelvis is not at the origin and
+  moves with betas.
+- Linear blend skinning with Anny's 104 bones summed into 24; no pose blend shapes. In
+  MakeHuman's A-pose the average adult is Anny's mesh.
+- Shape: ten principal components of {num_adults} adults of {adult_years} years and
+  {num_children} children of {child_years} years (a child weighs {child_weight}), about the average
+  adult. **One beta is one standard deviation of the adults.** The first is dominated by stature
+  ({statures}).
+  98 % of the adults lie within {adult_beta0} of it and of the children within {child_beta0}:
+  a child is a large negative first beta. `betas_range` in the file, per component:
+  {ranges}.
+- Mean vertex error of ten components: adults {adult_error:.1f} mm, children {child_error:.1f} mm.
+"""
 
 
 def rounded(values: np.ndarray) -> np.ndarray:

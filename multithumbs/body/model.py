@@ -89,6 +89,8 @@ class BodyModel:
     """Index into `PART_NAMES`; None where the body does not say."""
     keypoint_vertices: Float[Tensor, "23 V"]
     keypoint_joints: Float[Tensor, "23 24"]
+    betas_range: Float[Tensor, "2 10"]
+    """Least and greatest betas of the people it was made from (children included)."""
     rig: KeypointRig
     parents: tuple[int, ...] = JOINT_PARENTS
 
@@ -251,6 +253,7 @@ def load_body(
         else None,
         keypoint_vertices=tensor(tables.keypoint_vertices),
         keypoint_joints=tensor(tables.keypoint_joints),
+        betas_range=tensor(tables.betas_range),
         rig=KeypointRig(
             touches=rig.touches,
             masses=rig.masses.to(device, dtype),

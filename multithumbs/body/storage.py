@@ -4,9 +4,11 @@ The embedded body and an imported licensed SMPL share this schema, so nothing be
 `multithumbs.body` knows which of the two it was given.
 """
 
+import contextlib
 import hashlib
 import io
 import os
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
@@ -34,7 +36,7 @@ PART_NAMES: Final = (
 class BodyTables:
     """What a body file holds (NumPy; metres, SMPL's axes).
 
-    The regressors are stored dense here and sparse in the file. ``keypoint_vertices`` and
+    Regressors and weights are dense here and sparse in the file. ``keypoint_vertices`` and
     ``keypoint_joints`` together sum to one per keypoint and are never negative.
     """
 
@@ -56,12 +58,20 @@ class BodyTables:
     """(23, V): the share of each vertex in each keypoint."""
     keypoint_joints: np.ndarray
     """(23, 24): the share of each posed joint in each keypoint."""
+    betas_range: np.ndarray
+    """(2, 10): least and greatest betas of the people it was made from (children included)."""
     uv: np.ndarray
     """(T, 2) in [0, 1], v down (texture rows); (0, 2) for a body without a UV layout."""
     face_uv_index: np.ndarray
     """(F, 3) int64 into ``uv``; (0, 3) for a body without a UV layout."""
     vertex_part: np.ndarray
     """(V,) int64 into `PART_NAMES`; (0,) where unknown."""
+
+    def checked(self) -> "BodyTables":
+        """Itself; `ValueError` says what is wrong where the tables contradict one another."""
+        if problem := _contradiction(self):
+            raise ValueError(problem)
+        return self
 
 
 _SPARSE: Final = ("J_regressor", "lbs_weights", "keypoint_vertices", "keypoint_joints")
@@ -94,11 +104,13 @@ def write_body_file(path: Path, tables: BodyTables) -> None:
         partial.write_bytes(buffer.getvalue())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ArtifactError(
             f"cannot write the body file {path} ({error.strerror}); "
             "free space or choose another folder"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
@@ -113,31 +125,37 @@ def read_body_file(path: Path) -> tuple[BodyTables, str]:
     """
     try:
         content = path.read_bytes()
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
     except OSError as error:
         raise CheckpointError(
-            f"cannot read the body file {path} ({error.strerror}); "
-            "expected an .npz, see `multithumbs checkpoints import`"
+            f"cannot read the body file {path} ({error.strerror}); expected an .npz that "
+            "`multithumbs checkpoints import SMPL_NEUTRAL.pkl` wrote: make it first"
         ) from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    try:
+        tables = _tables(_arrays(content)).checked()
+    except _UNREADABLE as error:
+        problem = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{path} is not a body file or is damaged; expected an .npz that "
+            f"{path} is not a body file or is damaged ({problem}); expected an .npz that "
             "`multithumbs checkpoints import SMPL_NEUTRAL.pkl` wrote: make it again"
         ) from error
-    if str(arrays.get("schema")) != SCHEMA:
-        raise CheckpointError(
-            f"{path} is not a body file of schema {SCHEMA}; "
-            "convert a licensed SMPL file with `multithumbs checkpoints import`"
-        )
-    try:
-        tables = _tables(arrays)
-        problem = _contradiction(tables)
-    except (KeyError, ValueError, IndexError, TypeError) as error:
-        problem, tables = f"{type(error).__name__}: {error}", None
-    if problem or tables is None:
-        raise CheckpointError(f"{path} is damaged ({problem}); expected a body file: make it again")
     return tables, hashlib.sha256(content).hexdigest()
+
+
+_UNREADABLE: Final = (
+    ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
+    NotImplementedError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise, between them, on bytes that are not an npz of ours."""
+
+
+def _arrays(content: bytes) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError("no zip archive")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if str(arrays.get("schema")) != SCHEMA:
+        raise ValueError(f"schema {arrays.get('schema')}, expected {SCHEMA}")
+    return arrays
 
 
 def _tables(arrays: dict[str, np.ndarray]) -> BodyTables:
@@ -169,6 +187,7 @@ def _contradiction(tables: BodyTables) -> str | None:
         "faces": (num_faces, 3),
         "keypoint_vertices": (NUM_KEYPOINTS, num_vertices),
         "keypoint_joints": (NUM_KEYPOINTS, NUM_JOINTS),
+        "betas_range": (2, NUM_BETAS),
         "uv": (len(tables.uv), 2),
         "face_uv_index": (mapped, 3),
         "vertex_part": (num_vertices if len(tables.vertex_part) else 0,),
