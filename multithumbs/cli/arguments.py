@@ -56,7 +56,7 @@ def _as_overrides(arguments: argparse.Namespace) -> list[str]:
     if arguments.end is not None:
         overrides.append(f"video.end={arguments.end}")
     if arguments.no_videos:
-        overrides.append("outputs.videos=false")
+        overrides += ["outputs.overlay.enabled=false", "outputs.world.enabled=false"]
     return overrides
 
 

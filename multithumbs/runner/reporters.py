@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final, Protocol, cast, runtime_checkable
 
 from rich.console import Console
 from rich.progress import (
@@ -20,11 +20,24 @@ from multithumbs.runner.progress import Progress, Silent
 
 PLAIN_EVERY_S: Final = 20.0
 JSON_EVERY_S: Final = 1.0
+TELLING_S: Final = 0.5
+"""A rate measured over less time says nothing."""
 
 
-def choose_reporter(*, json_log: bool = False, stream: TextIO | None = None) -> Progress:
+@runtime_checkable
+class Stream(Protocol):
+    """What of a text file is used here."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
+def choose_reporter(*, json_log: bool = False, stream: Stream | None = None) -> Progress:
     """JSON lines if asked for, a live bar on a terminal, plain lines otherwise."""
-    target: TextIO = stream or sys.stderr
+    target: Stream = stream or sys.stderr
     if json_log:
         return JsonLines(target)
     return LiveBar(target) if target.isatty() else PlainLines(target)
@@ -33,7 +46,7 @@ def choose_reporter(*, json_log: bool = False, stream: TextIO | None = None) -> 
 class PlainLines(Silent):
     """A line when a stage ends, and now and then in between."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._stage, self._item = "", ""
         self._frames = self._items = 0
@@ -69,8 +82,8 @@ class PlainLines(Silent):
 class LiveBar(Silent):
     """One bar for the stage at work: its item, frames per second, time left."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, highlight=False)
+    def __init__(self, stream: Stream) -> None:
+        self._console = Console(file=cast(IO[str], stream), highlight=False)
         self._bars = Bars(
             TextColumn("{task.description:<11}"),
             BarColumn(bar_width=28),
@@ -128,7 +141,7 @@ class LiveBar(Silent):
 class JsonLines:
     """Every event as one JSON object on a line of its own."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._said = 0.0
 
@@ -170,5 +183,5 @@ def summary(items: int, frames: int, cached: bool, seconds: float) -> str:
     parts = f"{items} item{'s' * (items != 1)}"
     if cached:
         return f"{parts}, unchanged"
-    rate = f", {frames / seconds:.1f} fps" if seconds > 0 and frames > items else ""
+    rate = f", {frames / seconds:.1f} fps" if seconds >= TELLING_S and frames > items else ""
     return f"{parts}, {seconds:.1f} s{rate}"
