@@ -79,8 +79,9 @@ def demo(arguments: argparse.Namespace) -> int:
         return 0
     console.print(f"{done.folder}: {describe(done.summary)}")
     table = Table("measure", "value")
-    for name, value in score.items():
-        table.add_row(name, "-" if value is None else f"{value:.4g}")
+    for name, value in score.model_dump().items():
+        if value is None or isinstance(value, int | float):
+            table.add_row(name, "-" if value is None else f"{value:.4g}")
     console.print(table)
     return 0
 
