@@ -31,6 +31,8 @@ class AlignmentProblem(NamedTuple):
     """Keypoints of the body with no global rotation, relative to its pelvis, metres."""
     vertices: Float[Tensor, "P V 3"]
     """The same for some of its vertices."""
+    paired: Bool[Tensor, "P V"]
+    """Vertices that may be paired with scene points."""
     uv: Float[Tensor, "P J 2"]
     confidence: Float[Tensor, "P J"]
     outside: Float[Tensor, "P h w"]
@@ -137,7 +139,7 @@ def look_up(placed: Placed, problem: AlignmentProblem, *, points: bool) -> Looku
         return Lookup(distance, slope, torch.zeros_like(placed.vertices_cam), none)
     person = torch.arange(len(uv), device=uv.device)[:, None]
     row, column = _cell(uv, problem.hw, (problem.inside.shape[1], problem.inside.shape[2]))
-    in_mask = visible & problem.inside[person, row, column]
+    in_mask = visible & problem.paired & problem.inside[person, row, column]
     row, column = _cell(uv, problem.hw, (problem.points.shape[1], problem.points.shape[2]))
     scene_points = problem.points[problem.side[:, None], row, column]
     paired = in_mask & scene_points.isfinite().all(-1)

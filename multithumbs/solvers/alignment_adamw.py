@@ -62,8 +62,7 @@ def minimise(
         optimiser.zero_grad()
         loss(current(), problem, weights, start.cam_from_scene).total(weights).backward()
         optimiser.step()
-    with torch.no_grad():
-        return current()
+    return AlignmentState(*(field.detach() for field in current()))
 
 
 def _state(orient: Tensor, pelvis: Tensor, turn: Tensor, shift: Tensor) -> AlignmentState:

@@ -19,6 +19,7 @@ from multithumbs.solvers.two_view import NoiseModel, ViewPeople
 from multithumbs.solvers.two_view_background import BackgroundMatches
 from multithumbs.solvers.two_view_hypotheses import AgreementModel
 from multithumbs.solvers.two_view_search import Acceptance, TwoView, search
+from multithumbs.solvers.two_view_visibility import missing_people
 from multithumbs.types import BoundaryScene, CutStatus, Masks
 
 Images = tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]]
@@ -54,7 +55,18 @@ def reconstruct(
         matches = background_matches(images, people_masks, K, config.background)
     colours = colour_cost(images, sides, config.appearance) if config.appearance.weight else None
     found = relate(before, after, config, dissimilarity=colours, background=matches)
-    reason = rejection(found, config.acceptance)
+    missing = 0
+    if found is not None:
+        missing = missing_people(
+            before,
+            after,
+            found.b_from_a,
+            found.pairs,
+            (sides[0].hw, sides[1].hw),
+            inside_share=config.acceptance.missing_inside_share,
+            covered_share=config.acceptance.missing_covered_share,
+        )
+    reason = rejection(found, missing, config.acceptance)
     if found is None or reason:
         return failed(sides, reason)
     before_from_after = np.linalg.inv(found.b_from_a.numpy())
@@ -110,8 +122,11 @@ def relate(
     )
 
 
-def rejection(found: TwoView | None, config: AcceptanceConfig) -> str:
-    """Why a result is not to be believed; empty where it is."""
+def rejection(found: TwoView | None, missing: int, config: AcceptanceConfig) -> str:
+    """Why a result is not to be believed; empty where it is.
+
+    ``missing`` counts people whom the other camera should see and does not.
+    """
     if found is None:
         return "no person of one side agrees with any person of the other side"
     residual = float(found.residual_of_height.square().mean().sqrt())
@@ -119,6 +134,11 @@ def rejection(found: TwoView | None, config: AcceptanceConfig) -> str:
         return (
             f"keypoints disagree by {residual:.1%} of a person's height, "
             f"at most {config.max_residual_of_height:.1%} is accepted"
+        )
+    if missing > config.max_missing_per_pair * (len(found.pairs) - 1):
+        return (
+            f"{missing} people should be seen from the other side of the cut and are not, "
+            f"with {len(found.pairs)} matched"
         )
     if len(found.pairs) > 1:
         return ""

@@ -1,0 +1,172 @@
+"""Algorithm 1 of the paper, by either solver."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multithumbs.backends.alignment.problem import PosedPeople, build_problem, pose_people
+from multithumbs.backends.boundaries.side import BoundarySide
+from multithumbs.body import BodyModel
+from multithumbs.config.alignment import AdamWAlignmentConfig, Eq1Config, LmAlignmentConfig
+from multithumbs.geometry import rigid, rotations
+from multithumbs.solvers import alignment as eq1
+from multithumbs.solvers import alignment_adamw, alignment_lm
+from multithumbs.types import Alignment, BoundaryScene, CutStatus, Masks
+
+SolverConfig = LmAlignmentConfig | AdamWAlignmentConfig
+Sides = tuple[BoundarySide, BoundarySide]
+
+
+def align(
+    sides: Sides,
+    masks: tuple[Masks, Masks],
+    scene: BoundaryScene,
+    body: BodyModel,
+    config: SolverConfig,
+) -> Alignment:
+    """Bodies and cameras of both boundary frames in one metric space, or FAILED and why."""
+    if scene.status is CutStatus.FAILED:
+        return failed(scene, scene.reason)
+    if min(len(side) for side in sides) == 0:
+        return failed(scene, "one side of the cut has no bodies to align")
+    people = pose_people(sides, scene.pair, body, config.objective)
+    problem = build_problem(people, sides, masks, scene, config.objective)
+    state = solve(problem, start(people, problem, scene), config)
+    weights = stage3_weights(config)
+    anchor = rigid.inverse(metric_cameras(scene, people.uv))
+    with torch.no_grad():
+        loss = float(eq1.loss(state, problem, weights, anchor).paper(weights))
+        residual = eq1.residual_px(state, problem)
+    relative = (residual / _height_px(people, problem)).cpu().numpy()
+    seen = people.confidence.sum(-1).cpu().numpy() > 0
+    worst = float(np.median(relative[seen])) if seen.any() else np.inf
+    if not worst <= config.limits.max_residual_of_height:
+        return failed(
+            scene,
+            f"aligned bodies miss their keypoints by {worst:.1%} of their height, at most "
+            f"{config.limits.max_residual_of_height:.1%} is accepted",
+        )
+    return _artifact(scene, people, eq1.first_camera_as_scene(state), residual, loss)
+
+
+def solve(
+    problem: eq1.AlignmentProblem, state: eq1.AlignmentState, config: SolverConfig
+) -> eq1.AlignmentState:
+    """Stages 2 and 3 from the end of stage 1."""
+    objective = config.objective
+    stage2 = eq1.AlignmentWeights(objective.keypoints_stage2, 0.0, 0.0, objective.keypoint_unit_px)
+    stage3 = stage3_weights(config)
+    if isinstance(config, LmAlignmentConfig):
+        limits = {
+            "max_iterations": config.max_iterations,
+            "relative_tolerance": config.relative_tolerance,
+        }
+        state = alignment_lm.minimise(state, problem, stage2, cameras=False, **limits)
+        return alignment_lm.minimise(state, problem, stage3, cameras=True, **limits)
+    settings = alignment_adamw.AdamWSettings(
+        config.rotation_rate,
+        config.translation_rate,
+        config.camera_rotation_rate,
+        config.camera_translation_rate,
+        config.weight_decay,
+    )
+    state = alignment_adamw.minimise(
+        state, problem, stage2, settings, iterations=config.stage2_iterations, cameras=False
+    )
+    return alignment_adamw.minimise(
+        state, problem, stage3, settings, iterations=config.stage3_iterations, cameras=True
+    )
+
+
+def start(
+    people: PosedPeople, problem: eq1.AlignmentProblem, scene: BoundaryScene
+) -> eq1.AlignmentState:
+    """Stage 1."""
+    return eq1.initial_state(
+        problem,
+        people.rotation_cam,
+        people.pelvis_cam,
+        people.root_uv,
+        people.root_seen,
+        metric_cameras(scene, people.uv),
+    )
+
+
+def stage3_weights(config: SolverConfig) -> eq1.AlignmentWeights:
+    """Eq. 1's lambdas, and ours where the solver has them."""
+    objective: Eq1Config = config.objective
+    own = isinstance(config, LmAlignmentConfig)
+    return eq1.AlignmentWeights(
+        objective.keypoints_stage3,
+        objective.silhouette,
+        objective.depth,
+        objective.keypoint_unit_px,
+        pair=config.pair_weight if own else 0.0,
+        camera=config.camera_weight if own else 0.0,
+    )
+
+
+def metric_cameras(scene: BoundaryScene, like: Tensor) -> Tensor:
+    """``scene_from_cam`` with the scene in metres, (2, 4, 4)."""
+    cameras = torch.as_tensor(scene.scene_from_cam, dtype=like.dtype, device=like.device).clone()
+    cameras[:, :3, 3] *= scene.metres_per_unit
+    return cameras
+
+
+def failed(scene: BoundaryScene, reason: str) -> Alignment:
+    """An alignment that holds nothing but its reason."""
+    return Alignment(
+        status=CutStatus.FAILED,
+        reason=reason,
+        frame=scene.frame,
+        K=scene.K,
+        scene_from_cam=np.stack([np.eye(4), np.eye(4)]),
+        side=np.zeros(0, dtype=np.int64),
+        row=np.zeros(0, dtype=np.int64),
+        global_orient=np.zeros((0, 3)),
+        transl=np.zeros((0, 3)),
+        joints_scene=np.zeros((0, 24, 3)),
+        residual_px=np.zeros(0),
+        pair=np.zeros((0, 2), dtype=np.int64),
+        loss=float("nan"),
+    )
+
+
+def _height_px(people: PosedPeople, problem: eq1.AlignmentProblem) -> Tensor:
+    """Largest extent of the detected keypoints, or of the body where few were detected."""
+    used = people.confidence > 0
+    low = people.uv.where(used[..., None], people.uv.new_tensor(torch.inf)).amin(1)
+    high = people.uv.where(used[..., None], people.uv.new_tensor(-torch.inf)).amax(1)
+    seen = (high - low).amax(-1).nan_to_num(0, 0, 0)
+    extent = (people.keypoints.amax(1) - people.keypoints.amin(1)).amax(-1)
+    focal = problem.K[problem.side, 0, 0]
+    return torch.maximum(seen, focal * extent / people.pelvis_cam[:, 2].clamp_min(0.1))
+
+
+def _artifact(
+    scene: BoundaryScene,
+    people: PosedPeople,
+    state: eq1.AlignmentState,
+    residual: Tensor,
+    loss: float,
+) -> Alignment:
+    joints = people.joints @ state.rotation.transpose(-1, -2) + state.pelvis[:, None]
+
+    def array(values: Tensor) -> np.ndarray:
+        return values.detach().cpu().numpy()
+
+    return Alignment(
+        status=CutStatus.ALIGNED,
+        reason="",
+        frame=scene.frame,
+        K=scene.K,
+        scene_from_cam=array(rigid.inverse(state.cam_from_scene)),
+        side=array(people.side),
+        row=people.row,
+        global_orient=array(rotations.axis_angle_from_matrix(state.rotation)),
+        transl=array(state.pelvis - people.rest_pelvis),
+        joints_scene=array(joints),
+        residual_px=array(residual),
+        pair=array(people.pair),
+        loss=loss,
+    )

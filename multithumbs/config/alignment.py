@@ -1,0 +1,93 @@
+"""Configuration of `alignment`: Algorithm 1 and its solvers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from multithumbs.config.base import StageConfig
+
+
+class Eq1Config(StageConfig):
+    """The paper's objective (Eq. 1-5), the same for every solver."""
+
+    keypoints_stage2: float = Field(default=10.0, ge=0, le=1e6)
+    """Weight of L_2D in stage 2 (section 3.2)."""
+    keypoints_stage3: float = Field(default=50.0, ge=0, le=1e6)
+    """Weight of L_2D in stage 3."""
+    silhouette: float = Field(default=0.01, ge=0, le=1e6)
+    """Weight of L_sil (a sum of distances in pixels)."""
+    depth: float = Field(default=1.0, ge=0, le=1e6)
+    """Weight of L_depth (a sum of squared distances in metres)."""
+    keypoint_unit_px: float = Field(default=1.0, gt=0, le=1e4)
+    """L_2D's residuals are measured in this many pixels. The paper does not say; 1 reads
+    Eq. 3 as printed, in pixels."""
+    vertices: int = Field(default=400, ge=16, le=100000)
+    """Vertices of each body that L_sil and L_depth sum over, spread evenly over the mesh."""
+    depth_vertices: Literal["all", "facing"] = "all"
+    """Which vertices L_depth may pair with the scene: `all` whose projection falls into the
+    mask (as printed; those on the far side of the body are then drawn to its near side), or
+    only those `facing` the camera."""
+    mask_stride: int = Field(default=2, ge=1, le=64)
+    """Masks and their distance transforms are kept at this fraction of the resolution."""
+
+
+class AlignmentLimitsConfig(StageConfig):
+    """When an aligned cut is believed."""
+
+    min_keypoint_confidence: float = Field(default=0.3, ge=0, lt=1)
+    """Keypoints below it, or outside the image, are left out of L_2D."""
+    window_frames: int = Field(default=2, ge=0, le=30)
+    """As in `boundaries`: how far from the cut a person may have been seen."""
+    max_residual_of_height: float = Field(default=0.15, gt=0, le=2)
+    """FAILED where the median body's keypoint residual exceeds this fraction of its height in
+    the image."""
+
+
+class LmAlignmentConfig(StageConfig):
+    """Eq. 1-5 by Levenberg-Marquardt, with two terms of ours.
+
+    With pixels as its unit L_2D outweighs everything, and only L_depth ties the cameras to the
+    scene: monocular depth errors then turn them by several degrees. Both terms at 0 give the
+    paper's objective.
+    """
+
+    name: Literal["lm"] = "lm"
+    objective: Eq1Config = Eq1Config()
+    limits: AlignmentLimitsConfig = AlignmentLimitsConfig()
+    pair_weight: float = Field(default=1e6, ge=0, le=1e9)
+    """Ours: weight of the squared distance (metres) between the pelvises of a matched pair,
+    so that each takes the depth that both views agree upon."""
+    camera_weight: float = Field(default=1e8, ge=0, le=1e12)
+    """Ours: weight of the squared motion (metres, radians) of the cameras away from where the
+    boundary scene has them."""
+    max_iterations: int = Field(default=30, ge=1, le=10000)
+    """Iterations per stage at most."""
+    relative_tolerance: float = Field(default=1e-5, gt=0, lt=1)
+    """A stage ends once an iteration lowers the loss by less than this fraction."""
+
+
+class AdamWAlignmentConfig(StageConfig):
+    """Algorithm 1 literally. Its learning rates are not published; these are ours."""
+
+    name: Literal["adamw"] = "adamw"
+    objective: Eq1Config = Eq1Config()
+    limits: AlignmentLimitsConfig = AlignmentLimitsConfig()
+    init_iterations: int = Field(default=500, ge=0, le=100000)
+    """Stage 1. It assigns the same root position in each of them, so it is done once."""
+    stage2_iterations: int = Field(default=500, ge=0, le=100000)
+    """People on L_2D."""
+    stage3_iterations: int = Field(default=1500, ge=0, le=100000)
+    """People and cameras on all terms."""
+    rotation_rate: float = Field(default=0.01, gt=0, le=10)
+    """Learning rate of orientations, radians."""
+    translation_rate: float = Field(default=0.01, gt=0, le=10)
+    """Learning rate of root positions, metres."""
+    camera_rotation_rate: float = Field(default=0.001, gt=0, le=10)
+    """Learning rate of camera rotations, radians."""
+    camera_translation_rate: float = Field(default=0.001, gt=0, le=10)
+    """Learning rate of camera translations, metres."""
+    weight_decay: float = Field(default=0.01, ge=0, le=10)
+    """AdamW's; torch's default."""
+
+
+AlignmentConfig = Annotated[LmAlignmentConfig | AdamWAlignmentConfig, Field(discriminator="name")]
