@@ -10,7 +10,7 @@ from multithumbs.config.base import StageConfig
 class ShotsConfig(StageConfig):
     """PySceneDetect's adaptive and content detectors, with fades, dissolves and flashes.
 
-    Scores are PySceneDetect's: the mean absolute change of hue, saturation and luma between
+    Scores are PySceneDetect's: the mean absolute change of saturation and value between
     neighbouring frames, in 8-bit levels. Thumbnails are grey, a few hundred pixels each.
     """
 
@@ -42,9 +42,9 @@ class ShotsConfig(StageConfig):
     """Longest dissolve, and longest ramp of a fade (seconds)."""
     dissolve_difference: float = Field(default=12.0, gt=0, le=255)
     """Least mean difference (levels) of the two pictures that a dissolve blends."""
-    dissolve_correlation: float = Field(default=0.7, gt=-1, le=1)
+    dissolve_correlation: float = Field(default=0.6, gt=-1, le=1)
     """Largest correlation of those pictures: beyond it the light changes, not the shot."""
-    dissolve_residual: float = Field(default=0.2, gt=0, lt=1)
+    dissolve_residual: float = Field(default=0.3, gt=0, lt=1)
     """Largest part of the difference that blending the two pictures may leave unexplained."""
 
     @property

@@ -13,6 +13,8 @@ from multithumbs.config.shots import ShotsConfig
 from multithumbs.types import Frame, Shots, Transition, VideoInfo
 
 THUMBNAIL_HW = (18, 32)
+WEIGHTS = AdaptiveDetector.Components(delta_hue=0.0, delta_sat=0.5, delta_lum=1.0)
+"""No hue: that of grey and dark pixels is noise, and PySceneDetect weighs it fully."""
 
 
 def detect_shots(frames: Iterable[Frame], info: VideoInfo, config: ShotsConfig) -> Shots:
@@ -44,6 +46,7 @@ def _measure(
         min_scene_len=0,
         window_width=config.adaptive_window,
         min_content_val=config.adaptive_min_score,
+        weights=WEIGHTS,
     )
     detector.stats_manager = stats = StatsManager()
     stats.register_metrics(detector.get_metrics())
