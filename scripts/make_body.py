@@ -41,6 +41,11 @@ from multithumbs.types.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_NAME
 CHILD_WEIGHT = 0.5
 """Of a child in the principal components; an adult counts 1."""
 BATCH = 40
+JOINT_CANDIDATES = 1000
+TEMPLATE_WEIGHT = 5.0
+"""Of the average adult in a regressor; each beta counts 1 per standard deviation."""
+SUM_WEIGHT = 10.0
+"""Of the sum to one, per metre: the sum must not pay for a millimetre."""
 
 
 @dataclass(frozen=True)
@@ -95,23 +100,17 @@ def shape_space(source: Source, adults: dict, children: dict) -> ShapeSpace:
 def convex_regressor(
     space: ShapeSpace, target: np.ndarray, target_by: np.ndarray, candidates: np.ndarray
 ) -> np.ndarray:
-    """(V,) sparse non-negative weights, sum 1, that give the target for every shape.
+    """(V,) sparse non-negative weights, sum 1, that give the target as the shape changes.
 
-    ``target`` (3,), ``target_by`` (3, 10). Non-negative least squares picks few vertices.
+    ``target`` (3,), ``target_by`` (3, 10). Non-negative least squares picks few vertices. No
+    combination inside the body follows MakeHuman's bones exactly (they are places of helper
+    geometry); the average adult's are met, the changes with shape as nearly as can be.
     """
-    rows = np.concatenate(
-        [
-            space.v_template[candidates].T,
-            *np.moveaxis(space.shapedirs[candidates], 2, 0).swapaxes(1, 2),
-        ]
-    )
-    goal = np.concatenate([target, *target_by.T])
-    heavy = 10.0  # the sum to one, in the units of metres: a millimetre off is not the sum's fault
-    solution, _ = nnls(
-        np.vstack([rows, np.full((1, len(candidates)), heavy)]),
-        np.append(goal, heavy),
-        maxiter=20000,
-    )
+    by = np.moveaxis(space.shapedirs[candidates], 2, 0).swapaxes(1, 2)
+    rows = np.concatenate([TEMPLATE_WEIGHT * space.v_template[candidates].T, *by])
+    goal = np.concatenate([TEMPLATE_WEIGHT * target, *target_by.T])
+    one = np.full((1, len(candidates)), SUM_WEIGHT)
+    solution, _ = nnls(np.vstack([rows, one]), np.append(goal, SUM_WEIGHT), maxiter=20000)
     solution[solution < 1e-4] = 0
     weights = np.zeros(len(space.v_template))
     weights[candidates] = solution / solution.sum()
@@ -119,17 +118,14 @@ def convex_regressor(
 
 
 def joint_regressor(source: Source, space: ShapeSpace) -> np.ndarray:
-    """(24, V): each joint from the vertices that it or its neighbours move."""
+    """(24, V): each joint from the nearest vertices that it or its neighbours move."""
     rows = []
     for joint, parent in enumerate(JOINT_PARENTS):
-        near = [
-            joint,
-            *([parent] if parent >= 0 else []),
-            *(c for c, p in enumerate(JOINT_PARENTS) if p == joint),
-        ]
-        reach = source.weights[:, near].sum(1).numpy() > 0.5
-        distance = np.linalg.norm(space.v_template - space.J_template[joint], axis=1)
-        candidates = np.flatnonzero(reach & (distance < np.partition(distance[reach], 400)[400]))
+        children = [child for child, above in enumerate(JOINT_PARENTS) if above == joint]
+        near = [joint, *children, *([parent] if parent >= 0 else [])]
+        reach = np.flatnonzero(source.weights[:, near].sum(1).numpy() > 0.5)
+        distance = np.linalg.norm(space.v_template[reach] - space.J_template[joint], axis=1)
+        candidates = np.sort(reach[np.argsort(distance, kind="stable")[:JOINT_CANDIDATES]])
         rows.append(
             convex_regressor(space, space.J_template[joint], space.J_shapedirs[joint], candidates)
         )

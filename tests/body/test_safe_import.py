@@ -134,6 +134,7 @@ def test_strings_of_python_2_are_bytes(tmp_path, smpl_arrays) -> None:
 
 
 def test_an_imported_body_poses(tmp_path, smpl_arrays, random_people) -> None:
+    # (random numbers hardly compress: only here are pose blend shapes more than zeros)
     import_smpl(pickled(tmp_path / "SMPL_NEUTRAL.pkl", smpl_arrays), tmp_path / "out.npz")
     model = load_body(tmp_path / "out.npz")
     assert model.face_uv is None and model.vertex_part is None and model.name == "SMPL_NEUTRAL"
