@@ -114,7 +114,7 @@ def run(cut: OracleCut, body: BodyModel, configs: list) -> list[Row] | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cuts", type=int, default=5)
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

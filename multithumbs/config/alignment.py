@@ -27,6 +27,9 @@ class Eq1Config(StageConfig):
     """Which vertices L_depth may pair with the scene: `all` whose projection falls into the
     mask (as printed; those on the far side of the body are then drawn to its near side), or
     only those `facing` the camera."""
+    min_point_confidence: float = Field(default=0.25, ge=0, le=1)
+    """Scene points below it are not paired with bodies: the floor seen past a body that its
+    mask does not quite fit lies metres behind it."""
     mask_stride: int = Field(default=2, ge=1, le=64)
     """Masks and their distance transforms are kept at this fraction of the resolution."""
 

@@ -120,6 +120,9 @@ def build_problem(
             inside.append(mask)
             outside.append(distance_to(mask) * config.mask_stride)
 
+    trusted = scene.confidence >= config.min_point_confidence
+    points = np.where(trusted[..., None], scene.points_scene, np.nan)
+
     def tensor(values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, device=people.uv.device)
 
@@ -134,7 +137,7 @@ def build_problem(
         confidence=people.confidence,
         outside=tensor(np.stack(outside)),
         inside=tensor(np.stack(inside)),
-        points=tensor(scene.points_scene * scene.metres_per_unit),
+        points=tensor(points * scene.metres_per_unit),
         pair=people.pair,
     )
 

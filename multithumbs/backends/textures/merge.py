@@ -23,7 +23,8 @@ def choose_rows(
         rows = np.flatnonzero((tracks.track == track) & usable)
         if len(rows) == 0:
             continue
-        moments = np.linspace(*detections.frame[rows[[0, -1]]], config.frames_per_track)
+        first, last = detections.frame[rows[0]], detections.frame[rows[-1]]
+        moments = np.linspace(first, last, config.frames_per_track)
         nearest = np.abs(detections.frame[rows][None] - moments[:, None]).argmin(1)
         chosen.append(rows[np.unique(nearest)])
     return np.sort(np.concatenate(chosen)).astype(np.int64) if chosen else np.zeros(0, np.int64)

@@ -1,0 +1,263 @@
+"""The `hungarian` identities back-end: Eq. 7-8 at every cut, and memory beyond it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from multithumbs.backends.identities.sightings import EndState, Sighting
+from multithumbs.config.identities import HungarianIdentitiesConfig
+from multithumbs.solvers.identity_costs import match, pose_difference, texture_difference
+from multithumbs.types import Identities
+
+
+@dataclass(slots=True)
+class _Person:
+    """Someone known so far; grows as tracks are added."""
+
+    tracks: list[Sighting] = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+    by_appearance: list[bool] = field(default_factory=list)
+
+    def add(self, sighting: Sighting, confidence: float, *, by_appearance: bool) -> None:
+        self.tracks.append(sighting)
+        self.confidence.append(confidence)
+        self.by_appearance.append(by_appearance)
+
+    def busy(self, sighting: Sighting) -> bool:
+        """Whether this person is seen in a frame of that track: nobody is twice in a frame."""
+        return any(len(np.intersect1d(t.frames, sighting.frames)) > 0 for t in self.tracks)
+
+    def latest(self, island: int, before: int) -> tuple[Sighting, EndState] | None:
+        """The last track in an island that ended before a frame."""
+        known = [
+            (t, t.last)
+            for t in self.tracks
+            if t.island == island and t.last is not None and t.last.frame < before
+        ]
+        return max(known, key=lambda item: item[1].frame) if known else None
+
+    def texture(self) -> tuple[np.ndarray, np.ndarray]:
+        """All tracks' textures merged, each texel from where it was seen best."""
+        weight = np.stack([t.weight for t in self.tracks])
+        best = weight.argmax(0)[None]
+        rgb = np.stack([t.rgb for t in self.tracks])
+        return (
+            np.take_along_axis(rgb, best[..., None], axis=0)[0],
+            np.take_along_axis(weight, best, axis=0)[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    earlier: Sighting
+    later: Sighting
+    distance_m: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Of known people (rows) against new tracks (columns)."""
+
+    total: Float[np.ndarray, "A B"]
+    distance_m: Float[np.ndarray, "A B"]
+    allowed: np.ndarray
+
+
+def identify(
+    sightings: list[Sighting],
+    shot_starts: list[int],
+    timestamps_s: Float[np.ndarray, " F"],
+    config: HungarianIdentitiesConfig,
+) -> Identities:
+    """Give every track a person.
+
+    Args:
+        sightings: sorted by shot, then first frame.
+        shot_starts: first frame of each shot.
+        timestamps_s: of each frame of the video.
+        config: weights and limits.
+    """
+    people: list[_Person] = []
+    links: list[_Link] = []
+    for group in _groups(sightings, shot_starts, config.boundary_frames):
+        left = _link_in_world(group, people, links, timestamps_s, config)
+        if config.across_islands:
+            left = _link_by_appearance(left, people, links, config)
+        for sighting in left:
+            person = _Person()
+            person.add(sighting, 1.0, by_appearance=False)
+            people.append(person)
+    return _artifact(people, links)
+
+
+def _groups(
+    sightings: list[Sighting], shot_starts: list[int], boundary_frames: int
+) -> list[list[Sighting]]:
+    """Tracks to be matched together: those that open a shot, then each later one by itself."""
+    groups: list[list[Sighting]] = []
+    opening: list[Sighting] = []
+    shot = -1
+    for sighting in sightings:
+        if sighting.shot != shot:
+            shot, opening = sighting.shot, []
+            groups.append(opening)
+        if sighting.frames[0] <= shot_starts[shot] + boundary_frames:
+            opening.append(sighting)
+        else:
+            groups.append([sighting])
+    return [group for group in groups if group]
+
+
+def _link_in_world(
+    group: list[Sighting],
+    people: list[_Person],
+    links: list[_Link],
+    timestamps_s: Float[np.ndarray, " F"],
+    config: HungarianIdentitiesConfig,
+) -> list[Sighting]:
+    """Match a group with people of the same island; returns whom it left alone."""
+    if not people:
+        return group
+    costs = _world_costs(people, group, timestamps_s, config)
+    no_match = config.distance_weight * config.max_distance_m
+    found = match(costs.total, costs.allowed, no_match, config.confidence_scale)
+    for row, column, cost, confidence in zip(*found, strict=True):
+        person, sighting = people[row], group[column]
+        latest = person.latest(sighting.island, int(sighting.frames[0]))
+        if latest is not None:
+            distance = float(costs.distance_m[row, column])
+            links.append(_Link(latest[0], sighting, distance, float(cost)))
+        person.add(sighting, float(confidence), by_appearance=False)
+    matched = set(found.column.tolist())
+    return [sighting for i, sighting in enumerate(group) if i not in matched]
+
+
+def _world_costs(
+    people: list[_Person],
+    group: list[Sighting],
+    timestamps_s: Float[np.ndarray, " F"],
+    config: HungarianIdentitiesConfig,
+) -> _Costs:
+    shape = (len(people), len(group))
+    distance, total = np.full(shape, np.inf), np.full(shape, np.inf)
+    allowed = np.zeros(shape, dtype=bool)
+    difference = _appearance(people, group, config.min_shared_texels)
+    for i, person in enumerate(people):
+        for j, sighting in enumerate(group):
+            latest = person.latest(sighting.island, int(sighting.frames[0]))
+            if latest is None or sighting.first is None or person.busy(sighting):
+                continue
+            gap_frames = sighting.first.frame - latest[1].frame
+            gap_s = float(timestamps_s[sighting.first.frame] - timestamps_s[latest[1].frame])
+            distance[i, j] = _distance(latest[1], sighting.first, gap_s, config)
+            absent = gap_frames > config.boundary_frames
+            limit = _tolerance(gap_s if absent else 0.0, config)
+            if latest[0].shot == sighting.shot:
+                limit = min(limit, config.fragment_distance_m)
+            unknown = np.isnan(difference[i, j])
+            looks = config.unknown_difference if unknown else float(difference[i, j])
+            weight = config.absent_appearance_weight if absent else config.appearance_weight
+            posed = config.unknown_pose_rad
+            if not absent:
+                posed = _pose(latest[1], sighting.first, config)
+            # A wider tolerance makes metres count less: tau stays tau.
+            metres = distance[i, j] * config.max_distance_m / limit
+            total[i, j] = (
+                config.distance_weight * metres + weight * looks + config.pose_weight * posed
+            )
+            allowed[i, j] = distance[i, j] <= limit
+            if absent and not unknown:
+                allowed[i, j] &= looks <= config.max_absent_difference
+    return _Costs(total, distance, allowed)
+
+
+def _tolerance(absence_s: float, config: HungarianIdentitiesConfig) -> float:
+    walk = min(config.speed_m_s * absence_s, config.max_walk_m)
+    return config.max_distance_m + walk
+
+
+def _distance(
+    last: EndState, first: EndState, gap_s: float, config: HungarianIdentitiesConfig
+) -> float:
+    """Distance at the middle of the gap, each side carried on for a short while (Eq. 7)."""
+    carried = min(gap_s / 2, config.velocity_memory_s)
+    before = last.position + carried * last.velocity
+    after = first.position - carried * first.velocity
+    return float(np.linalg.norm(before - after))
+
+
+def _pose(last: EndState, first: EndState, config: HungarianIdentitiesConfig) -> float:
+    angle = pose_difference(
+        last.pose[None], last.visible[None], first.pose[None], first.visible[None]
+    )[0, 0]
+    return config.unknown_pose_rad if np.isnan(angle) else float(angle)
+
+
+def _appearance(
+    people: list[_Person], group: list[Sighting], min_share: float
+) -> Float[np.ndarray, "A B"]:
+    """A of Eq. 8; NaN where too little was seen of both."""
+    known = [person.texture() for person in people]
+    difference, share = texture_difference(
+        np.stack([rgb for rgb, _ in known]),
+        np.stack([weight for _, weight in known]),
+        np.stack([s.rgb for s in group]),
+        np.stack([s.weight for s in group]),
+    )
+    return np.where(share >= min_share, difference, np.nan)
+
+
+def _link_by_appearance(
+    group: list[Sighting],
+    people: list[_Person],
+    links: list[_Link],
+    config: HungarianIdentitiesConfig,
+) -> list[Sighting]:
+    """Match what is left with people of other islands, only where looks leave no doubt."""
+    if not people or not group:
+        return group
+    difference = _appearance(people, group, config.min_island_texels)
+    foreign = np.array(
+        [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
+    )
+    candidate = foreign & np.isfinite(difference)
+    allowed = candidate & (difference <= config.max_island_difference)
+    known = np.where(np.isfinite(difference), difference, np.inf)
+    for i, j in np.argwhere(allowed):
+        rivals = np.concatenate([np.delete(known[i], j), np.delete(known[:, j], i)])
+        if len(rivals) and rivals.min() < difference[i, j] + config.min_island_margin:
+            allowed[i, j] = False
+    found = match(difference, allowed, config.max_island_difference, config.confidence_scale)
+    for row, column, cost, confidence in zip(*found, strict=True):
+        links.append(_Link(people[row].tracks[-1], group[column], float("nan"), float(cost)))
+        people[row].add(group[column], float(confidence), by_appearance=True)
+    matched = set(found.column.tolist())
+    return [sighting for i, sighting in enumerate(group) if i not in matched]
+
+
+def _artifact(people: list[_Person], links: list[_Link]) -> Identities:
+    rows = sorted(
+        (sighting.shot, sighting.track, index, confidence, looks)
+        for index, person in enumerate(people)
+        for sighting, confidence, looks in zip(
+            person.tracks, person.confidence, person.by_appearance, strict=True
+        )
+    )
+    columns = list(zip(*rows, strict=True)) if rows else [[], [], [], [], []]
+    return Identities(
+        shot=np.array(columns[0], dtype=np.int64),
+        track=np.array(columns[1], dtype=np.int64),
+        person=np.array(columns[2], dtype=np.int64),
+        confidence=np.array(columns[3], dtype=np.float64),
+        by_appearance=np.array(columns[4], dtype=bool),
+        link_shot=_pairs([(link.earlier.shot, link.later.shot) for link in links]),
+        link_track=_pairs([(link.earlier.track, link.later.track) for link in links]),
+        link_distance_m=np.array([link.distance_m for link in links], dtype=np.float64),
+        link_cost=np.array([link.cost for link in links], dtype=np.float64),
+    )
+
+
+def _pairs(values: list[tuple[int, int]]) -> np.ndarray:
+    return np.array(values, dtype=np.int64).reshape(-1, 2)

@@ -1,0 +1,170 @@
+"""One track of one shot, summarised for recognition: where, when, how posed, how it looks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, UInt8
+
+from multithumbs.config.identities import HungarianIdentitiesConfig
+from multithumbs.solvers.identity_costs import joint_visibility
+from multithumbs.types import (
+    Alignment,
+    Bodies,
+    Cameras,
+    CutStatus,
+    Detections,
+    Keypoints,
+    Shots,
+    Textures,
+    Tracks,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndState:
+    """A track at one of its ends."""
+
+    frame: int
+    position: Float[np.ndarray, "3"]
+    """Pelvis in its island's world, metres."""
+    velocity: Float[np.ndarray, "3"]
+    """Metres per second."""
+    pose: Float[np.ndarray, "24 3"]
+    visible: Bool[np.ndarray, "24"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One track; ``first`` and ``last`` are None where no row has a body."""
+
+    shot: int
+    track: int
+    island: int
+    frames: Int64[np.ndarray, " R"]
+    first: EndState | None
+    last: EndState | None
+    rgb: UInt8[np.ndarray, "T T 3"]
+    weight: Float[np.ndarray, "T T"]
+
+
+def gather_sightings(
+    *,
+    shots: Shots,
+    detections: tuple[Detections, ...],
+    tracks: tuple[Tracks, ...],
+    bodies: tuple[Bodies, ...],
+    keypoints: tuple[Keypoints, ...],
+    textures: tuple[Textures, ...],
+    alignment: tuple[Alignment, ...],
+    cameras: Cameras,
+    timestamps_s: Float[np.ndarray, " F"],
+    config: HungarianIdentitiesConfig,
+) -> list[Sighting]:
+    """Every kept track of every shot, sorted by shot, then first frame."""
+    found = []
+    for shot in range(len(shots)):
+        aligned = _aligned_pelvises(shot, alignment, detections[shot], bodies[shot])
+        for track in np.unique(tracks[shot].track[tracks[shot].track >= 0]):
+            rows = np.flatnonzero(tracks[shot].track == track)
+            rgb, weight = _texture(textures[shot], int(track))
+            found.append(
+                _sighting(
+                    shot, int(track), rows, detections[shot], bodies[shot], keypoints[shot],
+                    rgb, weight, aligned, cameras, timestamps_s, config,
+                )
+            )  # fmt: skip
+    return sorted(found, key=lambda s: (s.shot, int(s.frames[0]), s.track))
+
+
+def _texture(textures: Textures, track: int) -> tuple[np.ndarray, np.ndarray]:
+    index = np.flatnonzero(textures.track == track)
+    if len(index):
+        return textures.rgb[index[0]], textures.weight[index[0]]
+    return np.zeros_like(textures.rgb, shape=textures.rgb.shape[1:]), np.zeros(
+        textures.weight.shape[1:]
+    )
+
+
+def _aligned_pelvises(
+    shot: int, alignment: tuple[Alignment, ...], detections: Detections, bodies: Bodies
+) -> dict[int, float]:
+    """By how much alignment moved rows of this shot along their rays (a factor of the depth)."""
+    factors: dict[int, float] = {}
+    for cut, side in ((shot - 1, 1), (shot, 0)):
+        if not 0 <= cut < len(alignment) or alignment[cut].status is CutStatus.FAILED:
+            continue
+        found = alignment[cut]
+        cam_from_scene = np.linalg.inv(found.scene_from_cam[side])
+        for entry in np.flatnonzero(found.side == side):
+            cam = cam_from_scene[:3, :3] @ found.joints_scene[entry, 0] + cam_from_scene[:3, 3]
+            own = bodies.joints_cam[found.row[entry], 0]
+            factors[int(found.row[entry])] = float(np.linalg.norm(cam) / np.linalg.norm(own))
+    return factors
+
+
+def _sighting(
+    shot: int,
+    track: int,
+    rows: Int64[np.ndarray, " R"],
+    detections: Detections,
+    bodies: Bodies,
+    keypoints: Keypoints,
+    rgb: np.ndarray,
+    weight: np.ndarray,
+    aligned: dict[int, float],
+    cameras: Cameras,
+    timestamps_s: Float[np.ndarray, " F"],
+    config: HungarianIdentitiesConfig,
+) -> Sighting:
+    fitted = rows[bodies.confidence[rows] > 0]
+    first = last = None
+    if len(fitted):
+        frames = detections.frame[fitted]
+        factors = [aligned[int(row)] for row in fitted if int(row) in aligned]
+        # A monocular body's size error lasts: what a cut says about its depth holds all along.
+        factor = float(np.median(factors)) if factors else 1.0
+        camera = cameras.world_from_cam[np.searchsorted(cameras.frame, frames)]
+        pelvis = factor * bodies.joints_cam[fitted, 0]
+        world = np.einsum("nij,nj->ni", camera[:, :3, :3], pelvis) + camera[:, :3, 3]
+        visible = joint_visibility(keypoints.confidence[fitted], config.min_keypoint_confidence)
+        first, last = (
+            _end(end, frames, world, bodies.pose[fitted], visible, timestamps_s, config)
+            for end in (0, -1)
+        )
+    island = int(cameras.island[np.searchsorted(cameras.frame, detections.frame[rows[0]])])
+    return Sighting(
+        shot=shot,
+        track=track,
+        island=island,
+        frames=detections.frame[rows],
+        first=first,
+        last=last,
+        rgb=rgb,
+        weight=weight,
+    )
+
+
+def _end(
+    end: int,
+    frames: Int64[np.ndarray, " R"],
+    world: Float[np.ndarray, "R 3"],
+    pose: Float[np.ndarray, "R 24 3"],
+    visible: Bool[np.ndarray, "R 24"],
+    timestamps_s: Float[np.ndarray, " F"],
+    config: HungarianIdentitiesConfig,
+) -> EndState:
+    """Place and velocity at an end by a line through the frames near it."""
+    near = np.abs(frames - frames[end]) <= config.velocity_frames
+    time = timestamps_s[frames[near]] - timestamps_s[frames[end]]
+    velocity = np.zeros(3)
+    position = np.median(world[near], axis=0)
+    if len(time) > 2:
+        slope, position = np.polyfit(time, world[near], 1)
+        velocity = slope
+    return EndState(
+        frame=int(frames[end]),
+        position=position,
+        velocity=velocity,
+        pose=pose[end],
+        visible=visible[end],
+    )

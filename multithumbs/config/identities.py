@@ -1,0 +1,68 @@
+"""Configuration of `identities`: which track of which shot is which person."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from multithumbs.config.base import StageConfig
+
+
+class HungarianIdentitiesConfig(StageConfig):
+    """The paper's Re-ID (Eq. 7-8), carried on from adjacent shots to the whole video.
+
+    Shots are visited in order; each track is given to a known person or founds one. People
+    who were not seen just before keep the place where they were, with a tolerance that grows.
+    """
+
+    name: Literal["hungarian"] = "hungarian"
+
+    distance_weight: float = Field(default=1.0, ge=0, le=100)
+    """Weight of D, the distance between roots in metres (Eq. 8)."""
+    appearance_weight: float = Field(default=0.2, ge=0, le=100)
+    """Weight of A, the mean colour difference over texels seen in both textures, 0 to 1."""
+    pose_weight: float = Field(default=0.35, ge=0, le=100)
+    """Weight of P, the mean rotation difference in radians over joints visible in both."""
+    max_distance_m: float = Field(default=1.0, gt=0, le=100)
+    """Pairs farther apart are dropped (the paper's tau), metres."""
+
+    speed_m_s: float = Field(default=0.6, ge=0, le=20)
+    """How much farther apart a person may be per second unseen, metres per second."""
+    max_walk_m: float = Field(default=2.0, ge=0, le=100)
+    """How much farther at most, metres."""
+    boundary_frames: int = Field(default=5, ge=0, le=1000)
+    """A gap of up to this many frames is no absence: poses are compared, tau is not widened
+    and tracks that begin this near to their shot's start are matched together."""
+    velocity_frames: int = Field(default=8, ge=1, le=1000)
+    """Frames at a track's end from which its place and velocity are taken."""
+    velocity_memory_s: float = Field(default=0.3, ge=0, le=10)
+    """Time over which the velocity of an unseen person is carried on, seconds."""
+    absent_appearance_weight: float = Field(default=2.0, ge=0, le=100)
+    """Weight of A where the person was absent: the place says less."""
+    max_absent_difference: float = Field(default=0.25, ge=0, le=1)
+    """Largest A of a link over an absence."""
+    fragment_distance_m: float = Field(default=0.6, gt=0, le=100)
+    """`max_distance_m` for tracks of one shot, which the tracker itself did not join."""
+
+    min_shared_texels: float = Field(default=0.03, gt=0, le=1)
+    """Share of the UV map that both textures must have seen, or A counts as unknown."""
+    unknown_difference: float = Field(default=0.15, ge=0, le=1)
+    """A where it is unknown."""
+    unknown_pose_rad: float = Field(default=0.3, ge=0, le=3.2)
+    """P where it is unknown, radians."""
+    min_keypoint_confidence: float = Field(default=0.3, ge=0, lt=1)
+    """A joint is visible where its keypoint's confidence reaches this."""
+
+    across_islands: bool = True
+    """Whether people may be recognised by appearance alone where worlds are not connected."""
+    max_island_difference: float = Field(default=0.07, ge=0, le=1)
+    """Largest A of such a link."""
+    min_island_margin: float = Field(default=0.05, ge=0, le=1)
+    """Every other candidate must differ by at least this much more."""
+    min_island_texels: float = Field(default=0.15, gt=0, le=1)
+    """`min_shared_texels` for such a link."""
+
+    confidence_scale: float = Field(default=0.25, gt=0, le=10)
+    """Difference in cost that makes a link e times as likely as its best alternative."""
+
+
+IdentitiesConfig = HungarianIdentitiesConfig
