@@ -16,7 +16,7 @@ class FitConfig(StageConfig):
 
     name: Literal["fit"] = "fit"
 
-    keypoint_std: float = Field(default=0.015, gt=0, le=0.5)
+    keypoint_std: float = Field(default=0.018, gt=0, le=0.5)
     """Standard deviation of a keypoint, as a fraction of the person's size in the image."""
     keypoint_std_px: float = Field(default=1.5, gt=0, le=50)
     """The same, pixels; added in quadrature (small people are not seen more precisely)."""
@@ -30,15 +30,15 @@ class FitConfig(StageConfig):
     """Whether 3D landmarks are given as if the person stood on the optical axis (networks that
     see a crop do so); they are then turned towards the viewing ray."""
 
-    pose_weight: float = Field(default=0.5, ge=0, le=100)
+    pose_weight: float = Field(default=1.0, ge=0, le=100)
     """Weight of the spread of each joint (1 is the prior as tabulated)."""
     limit_softness_rad: float = Field(default=0.05, gt=0, le=1)
     """Overshoot of a joint limit that counts as one standard deviation, radians."""
     betas_mean: tuple[float, ...] = Field(default=(0.0,) * 10, min_length=10, max_length=10)
     """Expected shape."""
-    betas_std: tuple[float, ...] = Field(default=(0.5,) * 10, min_length=10, max_length=10)
+    betas_std: tuple[float, ...] = Field(default=(1.0,) * 10, min_length=10, max_length=10)
     """Standard deviation of each shape component around the mean."""
-    pose_std_rad_s2: float = Field(default=40.0, gt=0, le=1e4)
+    pose_std_rad_s2: float = Field(default=25.0, gt=0, le=1e4)
     """Expected angular acceleration of joints inside a tracklet, radians/s^2."""
     transl_std_m_s2: float = Field(default=6.0, gt=0, le=1e4)
     """Expected acceleration of the body inside a tracklet, m/s^2."""

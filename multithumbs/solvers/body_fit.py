@@ -1,16 +1,21 @@
 """Fit bodies to keypoints, each row on its own: evidence, start, Levenberg-Marquardt."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from multithumbs.body import BodyModel
 from multithumbs.config.bodies import FitConfig
-from multithumbs.geometry.rotations import matrix_from_axis_angle, rotation_between
-from multithumbs.solvers.body_fit_start import limb_directions, start
+from multithumbs.geometry.rotations import (
+    axis_angle_from_matrix,
+    matrix_from_axis_angle,
+    rotation_between,
+)
+from multithumbs.solvers.body_fit_start import TORSO, facing, limb_directions, start
 from multithumbs.solvers.body_fit_terms import (
     KEYPOINT_STD,
     BodyTerms,
@@ -26,6 +31,7 @@ WIDE = 4.0
 WIDE_ITERATIONS = 5
 ROUND_ITERATIONS = 5
 TOLERANCE = 1e-3
+OTHER_HEADINGS_RAD = (1.0, -1.0, math.pi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,30 @@ def fit_rows(
         rows = slice(begin, begin + config.chunk_rows)
         some = Evidence(*(x[rows] for x in evidence))
         state = start(model, some, xyz[rows], xyz_weight[rows], config)
-        parts.append(refine(model, some, state, config))
+        state = refine(model, some, state, config)
+        blind = (xyz_weight[rows][:, TORSO] == 0).any(-1).nonzero().squeeze(-1)
+        if len(blind):
+            state = _try_headings(model, some, state, blind, config)
+        parts.append(state)
         progress(min(begin + config.chunk_rows, len(xyz)))
     return FitState(*(torch.cat(x) for x in zip(*parts, strict=True)))
+
+
+def _try_headings(
+    model: BodyModel,
+    evidence: Evidence,
+    state: FitState,
+    rows: Int64[Tensor, " R"],
+    config: FitConfig,
+) -> FitState:
+    """Without 3D landmarks of the torso the heading is a guess: fit from others, keep the best."""
+    some = Evidence(*(x[rows] for x in evidence))
+    terms = BodyTerms(model, some, config, config.robust_scale)
+    best = FitState(*(x[rows] for x in state))
+    for heading in OTHER_HEADINGS_RAD:
+        trial = refine(model, some, facing(best, heading), config)
+        best = select(terms.evaluate(trial) < terms.evaluate(best), trial, best)
+    return FitState(*(x.index_copy(0, rows, y) for x, y in zip(state, best, strict=True)))
 
 
 def refine(model: BodyModel, evidence: Evidence, state: FitState, config: FitConfig) -> FitState:
@@ -143,8 +170,6 @@ def judge(model: BodyModel, evidence: Evidence, state: FitState, config: FitConf
 
 def pose_of(state: FitState) -> Float[Tensor, "B 24 3"]:
     """Axis-angle of all 24 joints."""
-    from multithumbs.geometry.rotations import axis_angle_from_matrix
-
     wrapped = axis_angle_from_matrix(matrix_from_axis_angle(state.body))
     return torch.cat([axis_angle_from_matrix(state.root)[:, None], wrapped], 1)
 

@@ -17,7 +17,7 @@ from multithumbs.geometry.rotations import (
 from multithumbs.solvers.body_fit_terms import LIMBS, Evidence, FitState
 from multithumbs.solvers.priors import pose_prior
 
-TORSO = (5, 6, 11, 12)
+TORSO = [5, 6, 11, 12]
 # Upper joint, lower joint, end joint, limbs of both bones, hinge axis at rest, largest twist.
 CHAINS = (
     (16, 18, 20, 0, 1, (0.0, -1.0, 0.0), 1.4),
@@ -39,7 +39,7 @@ def start(
 ) -> FitState:
     """Bodies of mean shape that agree with the landmarks.
 
-    Rows whose torso landmarks are unknown stand upright; `facing` tries their headings.
+    Rows whose torso landmarks are unknown stand upright, facing as their shoulders' order says.
     """
     count = len(xyz)
     betas = xyz.new_tensor(config.betas_mean).expand(count, 10)
