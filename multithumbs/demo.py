@@ -11,7 +11,6 @@ from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
 from multithumbs.config.root import Config
 from multithumbs.errors import ConfigError
 from multithumbs.evaluation.score import save_score, score
-from multithumbs.export.result import load_result
 from multithumbs.io.atomic import replacing
 from multithumbs.io.video_index import file_sha256
 from multithumbs.pipeline import Run, run_video
@@ -20,7 +19,6 @@ from multithumbs.synth.clip import render_clip
 from multithumbs.synth.demo import demo_scene
 from multithumbs.synth.scene import Scene
 from multithumbs.synth.truth import Truth, truth_of
-from multithumbs.types.outputs import Score
 
 FOLDER: Final = "demo"
 CLIP: Final = "demo.mp4"
@@ -37,7 +35,7 @@ def run_demo(
     redo: Sequence[str] = (),
     progress: Progress,
     scene: Scene | None = None,
-) -> tuple[Run, Score | None]:
+) -> Run:
     """Make ``out/demo/demo.mp4`` unless it is there, run the pipeline on it, write `score.json`.
 
     Args:
@@ -61,12 +59,18 @@ def run_demo(
     folder = out / FOLDER
     with locked(folder):
         truth = _make(scene or demo_scene(), body, folder, config, progress)
-    done = run_video(folder / CLIP, config, out=out, until=until, redo=redo, progress=progress)
-    if done.summary is None:
-        return done, None
-    scored = score(load_result(done.folder / "result.npz"), truth, body)
-    save_score(scored, done.folder / SCORE)
-    return done, scored
+    done = run_video(
+        folder / CLIP,
+        config,
+        out=out,
+        until=until,
+        redo=redo,
+        progress=progress,
+        scorer=lambda result: score(result, truth, body),
+    )
+    if done.score is not None:
+        save_score(done.score, done.folder / SCORE)
+    return done
 
 
 def _make(scene: Scene, body: BodyModel, folder: Path, config: Config, progress: Progress) -> Truth:

@@ -1,7 +1,7 @@
 """THE stage table, and one run of it over one video."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -68,7 +68,7 @@ from multithumbs.types import (
     Textures,
     Tracks,
 )
-from multithumbs.types.outputs import Summary
+from multithumbs.types.outputs import Result, Score, Summary
 from multithumbs.types.result import Licensed, Parts, PipelineResult
 from multithumbs.types.work import Runtime
 
@@ -118,6 +118,8 @@ class Run:
     """``OUT/<video stem>-<8 hex of its sha256>``."""
     summary: Summary | None
     """None where the run stopped before the last stage."""
+    score: Score | None
+    """None where there was no truth to compare with."""
     unchanged: bool
     """Nothing had to be computed or written."""
     seconds: float
@@ -131,8 +133,18 @@ def run_video(
     until: str | None = None,
     redo: Sequence[str] = (),
     progress: Progress | None = None,
+    scorer: Callable[[Result], Score] | None = None,
 ) -> Run:
     """Process one video; what earlier runs computed is reused wherever it is still right.
+
+    Args:
+        video: the file.
+        config: the whole configuration.
+        out: parent of the folder that is written.
+        until: last stage to run.
+        redo: stages to compute even if they are known.
+        progress: told what happens; None keeps quiet.
+        scorer: compares the finished result with a truth that no stage sees.
 
     Raises:
         MultithumbsError: one line: the input, the configuration or the machine is at fault.
@@ -163,20 +175,27 @@ def run_video(
         )
         outcome = run_stages(STAGES, job, progress)
         cached = clip.index_cached and all(stage.cached for stage in outcome.stages.values())
-        summary = None
+        published = None
         if names[-1] == STAGES[-1].name:
             result = _result(clip, job, outcome, config, body, checkpoints)
-            summary, written = publish(
+            published = publish(
                 result,
                 folder,
                 config.outputs,
                 digests=outcome.digests(),
+                device=runtime.device,
                 progress=progress,
                 elapsed=lambda: time.perf_counter() - began,
+                scorer=scorer,
             )
-            cached = cached and not written
-    seconds = time.perf_counter() - began
-    return Run(folder=folder, summary=summary, unchanged=cached, seconds=seconds)
+            cached = cached and not published.written
+    return Run(
+        folder=folder,
+        summary=published.summary if published else None,
+        score=published.score if published else None,
+        unchanged=cached,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _open(video: Path, folder: Path, sha256: str, progress: Progress) -> Clip:

@@ -66,7 +66,7 @@ def demo(arguments: argparse.Namespace) -> int:
     from multithumbs.demo import run_demo
 
     with _reporting(arguments) as progress:
-        done, score = run_demo(
+        done = run_demo(
             config,
             out=arguments.out,
             until=arguments.until,
@@ -74,12 +74,12 @@ def demo(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
     console = answers()
-    if done.summary is None or score is None:
+    if done.summary is None or done.score is None:
         console.print(f"{done.folder}: up to {arguments.until}")
         return 0
     console.print(f"{done.folder}: {describe(done.summary)}")
     table = Table("measure", "value")
-    for name, value in score.model_dump().items():
+    for name, value in done.score.model_dump().items():
         if value is None or isinstance(value, int | float):
             table.add_row(name, "-" if value is None else f"{value:.4g}")
     console.print(table)
