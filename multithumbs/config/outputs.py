@@ -13,7 +13,7 @@ class OverlayConfig(StageConfig):
 
     enabled: bool = True
     """Whether to write it."""
-    max_height: int = Field(default=720, ge=144, le=4320)
+    max_height: int = Field(default=720, ge=64, le=4320)
     """Larger videos are scaled down to this height, pixels."""
     opacity: float = Field(default=0.8, gt=0, le=1)
     """Of a body that was seen."""

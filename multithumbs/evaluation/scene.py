@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from multithumbs.synth.truth import Truth
 from multithumbs.types.outputs import Result
 
 MIN_DEPTH_M = 0.05
@@ -51,6 +52,26 @@ class Scene:
             shot_start=result.shot_start,
         )
 
+    @classmethod
+    def of_truth(cls, truth: Truth) -> "Scene":
+        """The truth: everyone in their room in every frame, those in sight marked ``seen``."""
+        frame = np.arange(truth.num_frames)
+        shot = np.searchsorted(truth.shot_start, frame, side="right") - 1
+        return cls(
+            person=truth.person,
+            frame=truth.frame,
+            seen=truth.visible,
+            pose=truth.pose,
+            betas=truth.betas,
+            transl=truth.transl,
+            joints_world=truth.joints_world,
+            camera_frame=frame,
+            K=truth.K,
+            world_from_cam=truth.world_from_cam,
+            space=truth.shot_room[shot],
+            shot_start=truth.shot_start,
+        )
+
     def camera_of(self, frame: Int64[np.ndarray, " M"]) -> Int64[np.ndarray, " M"]:
         """Index of each frame's camera; -1 where it has none."""
         index = np.searchsorted(self.camera_frame, frame)
@@ -70,6 +91,27 @@ class Scene:
         cam = np.where(cam[..., 2:] > MIN_DEPTH_M, cam, np.nan)
         homogeneous = cam @ self.K[self.camera_of(self.frame)].transpose(0, 2, 1)
         return homogeneous[..., :2] / homogeneous[..., 2:]
+
+    def between(self, start: int, end: int) -> "Scene":
+        """The part of the frames ``[start, end)``; shots that begin in it or hold its start."""
+        rows = (self.frame >= start) & (self.frame < end)
+        cameras = (self.camera_frame >= start) & (self.camera_frame < end)
+        starts = np.maximum(self.shot_start, start)
+        ends = np.append(self.shot_start[1:], np.iinfo(np.int64).max)
+        return Scene(
+            person=self.person[rows],
+            frame=self.frame[rows],
+            seen=self.seen[rows],
+            pose=self.pose[rows],
+            betas=self.betas[rows],
+            transl=self.transl[rows],
+            joints_world=self.joints_world[rows],
+            camera_frame=self.camera_frame[cameras],
+            K=self.K[cameras],
+            world_from_cam=self.world_from_cam[cameras],
+            space=self.space[cameras],
+            shot_start=starts[(starts < end) & (ends > start)],
+        )
 
     def shot_of(self, frame: Int64[np.ndarray, " M"]) -> Int64[np.ndarray, " M"]:
         """Index of the shot that holds each frame."""

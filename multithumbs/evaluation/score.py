@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from multithumbs.body import BodyModel
+from multithumbs.errors import ConfigError
 from multithumbs.evaluation.camera_scores import score_cuts, score_islands
 from multithumbs.evaluation.matching import (
     Matches,
@@ -40,7 +41,25 @@ from multithumbs.evaluation.matching import (
 from multithumbs.evaluation.pose_scores import PoseErrors, mean, pose_errors
 from multithumbs.evaluation.scene import Scene
 from multithumbs.io.atomic import replacing
-from multithumbs.types.outputs import CutScore, IslandScore, PersonScore, Score
+from multithumbs.synth.truth import Truth
+from multithumbs.types.outputs import CutScore, IslandScore, PersonScore, Result, Score
+
+
+def score(result: Result, truth: Truth, body: BodyModel) -> Score:
+    """Score a result against the truth of its video, over the frames that were processed.
+
+    ``body`` gives both their vertices: it must be the body of the truth *and* of the result,
+    for parameters of one body mean nothing in another.
+    """
+    if not result.body_model == truth.body_model == body.name:
+        raise ConfigError(
+            f"the result is of '{result.body_model}', the truth of '{truth.body_model}', "
+            f"the body given is '{body.name}': expected one and the same"
+        )
+    start, end = int(result.camera_frame[0]), int(result.camera_frame[-1]) + 1
+    true = Scene.of_truth(truth).between(start, end)
+    predicted = Scene.of_result(result)
+    return score_scenes(predicted, true, hw=truth.hw, fps=float(truth.fps), body=body)
 
 
 def score_scenes(

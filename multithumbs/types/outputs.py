@@ -66,7 +66,8 @@ class Result:
         """Rows of each frame that has any."""
         order = np.argsort(self.frame, kind="stable")
         frames, first = np.unique(self.frame[order], return_index=True)
-        return dict(zip(frames.tolist(), np.split(order, first[1:]), strict=True))
+        ends = np.append(first, len(order))[1:]
+        return {f: order[a:b] for f, a, b in zip(frames.tolist(), first, ends, strict=True)}
 
     def island_offsets(self) -> Float64[np.ndarray, "I 3"]:
         """Where to shift each island so that all can be shown side by side along +x, metres.

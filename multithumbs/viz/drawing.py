@@ -1,6 +1,5 @@
 """Small drawing helpers on RGB images: chips, bars, antialiased lines with subpixel ends."""
 
-from collections.abc import Iterable
 from typing import Final
 
 import cv2
@@ -30,10 +29,10 @@ def text_size(text: str, scale: float) -> tuple[int, int, int]:
 
 
 def put_text(
-    image: Image, text: str, left: float, baseline: float, scale: float, colour: Colour
+    image: Image, text: str, left: int, baseline: int, scale: float, colour: Colour
 ) -> None:
     """ASCII text with its left end and baseline at a pixel."""
-    cv2.putText(image, text, (round(left), round(baseline)), FONT, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, text, (left, baseline), FONT, scale, colour, 1, cv2.LINE_AA)
 
 
 def chip(
@@ -103,12 +102,6 @@ def polygon(image: Image, uv: Float[np.ndarray, "N 2"], colour: Colour, opacity:
     cv2.fillPoly(mask, [points[:, None]], 255, cv2.LINE_AA, SHIFT)
     alpha = mask[..., None] * (opacity / 255)
     region[...] = (region * (1 - alpha) + np.array(colour) * alpha + 0.5).astype(np.uint8)
-
-
-def disc(image: Image, uv: Iterable[float], radius: float, colour: Colour) -> None:
-    """A filled antialiased circle."""
-    u, v = (round((x - 0.5) * 2**SHIFT) for x in uv)
-    cv2.circle(image, (u, v), round(radius * 2**SHIFT), colour, -1, cv2.LINE_AA, SHIFT)
 
 
 def mixed(colour: Colour, other: Colour, share: float) -> Colour:

@@ -129,18 +129,24 @@ def _views(result: Result, island: int) -> tuple[View, ...]:
         rows = np.flatnonzero(inside & (result.camera_island == island))
         if len(rows) == 0:
             continue
-        K, world_from_cam = result.K[rows[0]], result.world_from_cam[rows[0]]
-        width, middle = 2 * K[0, 2], K[1, 2]
-        corners = np.array([[0, middle, 1], [width, middle, 1]]) @ np.linalg.inv(K).T
-        # Seen from above, a camera that looks down still shows its direction, not its length.
-        rays = (corners @ world_from_cam[:3, :3].T)[:, [0, 2]]
-        rays *= REACH_M / np.maximum(np.linalg.norm(rays.mean(0)), 1e-6)
-        centre = world_from_cam[[0, 2], 3]
         views.append(
             View(
                 shot=shot,
                 xz=result.world_from_cam[rows][:, [0, 2], 3],
-                wedge=np.stack([centre, *(centre + rays)]),
+                wedge=view_wedge(result.K[rows[0]], result.world_from_cam[rows[0]]),
             )
         )
     return tuple(views)
+
+
+def view_wedge(
+    K: Float64[np.ndarray, "3 3"], world_from_cam: Float64[np.ndarray, "4 4"]
+) -> Float64[np.ndarray, "3 2"]:
+    """Where a camera stands on the floor, and the left and right end of what it sees there."""
+    width, middle = 2 * K[0, 2], K[1, 2]
+    edges = np.array([[0, middle, 1], [width, middle, 1]]) @ np.linalg.inv(K).T
+    # Seen from above, a camera that looks down still shows its direction, not its length.
+    rays = (edges @ world_from_cam[:3, :3].T)[:, [0, 2]]
+    rays *= REACH_M / np.maximum(np.linalg.norm(rays.mean(0)), 1e-6)
+    centre = world_from_cam[[0, 2], 3]
+    return np.stack([centre, *(centre + rays)])

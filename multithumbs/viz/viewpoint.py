@@ -40,7 +40,7 @@ class Viewpoint:
         crossing = ends[0] + share[:, None] * (ends[1] - ends[0])
         cut = np.where((depth < NEAR_M)[..., None], crossing, ends)
         pixels = (cut @ self.K.T)[..., :2] / np.maximum(cut[..., 2:], NEAR_M)
-        return pixels.transpose(1, 0, 2), (depth >= NEAR_M).any(0)
+        return pixels.transpose(1, 0, 2), depth.max(0) >= NEAR_M
 
 
 def look_from(

@@ -72,11 +72,19 @@ class WorldPainter:
     """Paints the world at single frames, in any order."""
 
     def __init__(
-        self, result: Result, body: BodyModel, *, config: WorldConfig, device: str = "cpu"
+        self,
+        result: Result,
+        body: BodyModel,
+        *,
+        config: WorldConfig,
+        device: str = "cpu",
+        aspect: float = 16 / 9,
+        captions: bool = True,
     ) -> None:
-        self.hw = (config.height, round(config.height * 16 / 9 / 2) * 2)
+        """``captions`` False leaves out the shot strip and the frame number."""
+        self.hw = (config.height, round(config.height * aspect / 2) * 2)
         """Height and width of the painted pictures."""
-        self._result, self._config = result, config
+        self._result, self._config, self._captions = result, config, captions
         self._meshes = BodyMeshes(result, body, device=device)
         self._rows = result.rows_of_frames()
         self._settings = {plan.island: self._setting(plan) for plan in make_plans(result)}
@@ -102,8 +110,9 @@ class WorldPainter:
         self._labels(image, view, rows)
         if rgb is not None and self._config.inset > 0:
             _draw_inset(image, rgb, self._config.inset)
-        draw_strip(image, result, frame)
-        draw_caption(image, result, frame, self._text_scale)
+        if self._captions:
+            draw_strip(image, result, frame)
+            draw_caption(image, result, frame, self._text_scale)
         if result.num_islands > 1:
             text = f"world {island + 1} of {result.num_islands}"
             drawing.put_text(image, text, 24, 40, self._text_scale, drawing.LIGHT)
@@ -233,7 +242,7 @@ class WorldPainter:
 
 def _frustum(
     result: Result, camera: int
-) -> tuple[Float64[np.ndarray, "9 3"], Float64[np.ndarray, "9 3"]]:
+) -> tuple[Float64[np.ndarray, "10 3"], Float64[np.ndarray, "10 3"]]:
     """Edges of one camera's pyramid and the mark that says which side is up."""
     K, world_from_cam = result.K[camera], result.world_from_cam[camera]
     width, height = 2 * K[0, 2], 2 * K[1, 2]
@@ -280,7 +289,8 @@ def _draw_grid(image: Image, view: Viewpoint, setting: _Setting) -> None:
         if d > 0.1:
             text = f"{value:g} m"
             width, height, _ = drawing.text_size(text, scale)
-            drawing.put_text(image, text, u - width / 2, v + height / 2, scale, (120, 128, 144))
+            left, baseline = round(u - width / 2), round(v + height / 2)
+            drawing.put_text(image, text, left, baseline, scale, (120, 128, 144))
 
 
 def _draw_inset(image: Image, rgb: UInt8[np.ndarray, "H W 3"], share: float) -> None:

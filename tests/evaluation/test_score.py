@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from multithumbs.errors import ConfigError
 from multithumbs.evaluation.matching import match
 from multithumbs.evaluation.scene import Scene
-from multithumbs.evaluation.score import save_score, score_scenes
+from multithumbs.evaluation.score import save_score, score, score_scenes
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from multithumbs.synth.truth import Truth
 
 HW = (180, 320)
 FPS = 30.0
@@ -54,41 +56,41 @@ def scored(predicted, true, body):
 def test_the_truth_in_another_world_and_under_other_names_is_perfect(true, body):
     predicted = moved(true, body, 0.7, [2.0, 0.5, -1.0])
     predicted = change(predicted, person=5 - true.person)
-    score = scored(predicted, true, body)
+    found = scored(predicted, true, body)
     errors = (
-        score.w_mpjpe_mm, score.wa_mpjpe_mm, score.mpjpe_mm, score.pa_mpjpe_mm, score.mpvpe_mm,
-        score.scene_mpjpe_mm, score.w_mpjpe_unchunked_mm, score.accel, score.ate_m,
+        found.w_mpjpe_mm, found.wa_mpjpe_mm, found.mpjpe_mm, found.pa_mpjpe_mm, found.mpvpe_mm,
+        found.scene_mpjpe_mm, found.w_mpjpe_unchunked_mm, found.accel, found.ate_m,
     )  # fmt: skip
     assert max(errors) < 1e-5
-    assert score.cut_rotation_deg < 1e-5
-    assert (score.precision, score.recall) == (1.0, 1.0)
-    assert (score.ids, score.ids_in_shot, score.ids_shared) == (0, 0, 0)
-    assert (score.cuts_missed, score.cuts_false, score.cuts_unlinked) == (0, 0, 0)
-    assert {p.true_person: p.predicted_persons for p in score.persons} == {0: (5,), 1: (4,)}
-    assert score.cuts[0].seen_on_both_sides == 2
+    assert found.cut_rotation_deg < 1e-5
+    assert (found.precision, found.recall) == (1.0, 1.0)
+    assert (found.ids, found.ids_in_shot, found.ids_shared) == (0, 0, 0)
+    assert (found.cuts_missed, found.cuts_false, found.cuts_unlinked) == (0, 0, 0)
+    assert {p.true_person: p.predicted_persons for p in found.persons} == {0: (5,), 1: (4,)}
+    assert found.cuts[0].seen_on_both_sides == 2
 
 
 def test_swapped_names_after_the_cut_are_two_switches(true, body):
     after = true.frame >= CUT
     predicted = change(true, person=np.where(after, 1 - true.person, true.person))
-    score = scored(predicted, true, body)
-    assert (score.ids, score.ids_in_shot) == (2, 0)
-    assert score.cuts[0].identity_switches == 2
-    assert score.w_mpjpe_mm < 1e-6  # the motion itself is right
+    found = scored(predicted, true, body)
+    assert (found.ids, found.ids_in_shot) == (2, 0)
+    assert found.cuts[0].identity_switches == 2
+    assert found.w_mpjpe_mm < 1e-6  # the motion itself is right
 
 
 def test_a_new_name_inside_a_shot_is_a_switch_there(true, body):
     renamed = (true.frame >= 5) & (true.person == 0)
-    score = scored(change(true, person=np.where(renamed, 9, true.person)), true, body)
-    assert (score.ids, score.ids_in_shot) == (0, 1)
+    found = scored(change(true, person=np.where(renamed, 9, true.person)), true, body)
+    assert (found.ids, found.ids_in_shot) == (0, 1)
 
 
 def test_one_name_for_two_people_is_seen_though_nobody_switches(true, body):
     keep = (true.person == 0) & (true.frame < CUT) | (true.person == 1) & (true.frame >= CUT)
-    score = scored(change(only(true, keep), person=np.zeros(keep.sum(), np.int64)), true, body)
-    assert (score.ids, score.ids_in_shot) == (0, 0)
-    assert score.ids_shared == 1
-    assert score.recall == 0.5
+    found = scored(change(only(true, keep), person=np.zeros(keep.sum(), np.int64)), true, body)
+    assert (found.ids, found.ids_in_shot) == (0, 0)
+    assert found.ids_shared == 1
+    assert found.recall == 0.5
 
 
 def only(scene, keep):
@@ -103,15 +105,15 @@ def test_a_name_that_changes_over_a_shot_without_the_person_counts_as_across_a_c
     three = change(true, shot_start=np.array([0, 8, 16]))
     kept = only(three, (three.frame < 8) | (three.frame >= 16))
     renamed = (kept.frame >= 16) & (kept.person == 1)
-    score = scored(change(kept, person=np.where(renamed, 7, kept.person)), three, body)
-    assert (score.ids, score.ids_in_shot) == (1, 0)
-    assert [cut.identity_switches for cut in score.cuts] == [0, 1]
+    found = scored(change(kept, person=np.where(renamed, 7, kept.person)), three, body)
+    assert (found.ids, found.ids_in_shot) == (1, 0)
+    assert [cut.identity_switches for cut in found.cuts] == [0, 1]
 
 
 def test_missing_and_invented_people(true, body):
     missing = only(true, true.person == 0)
-    score = scored(missing, true, body)
-    assert (score.recall, score.precision) == (0.5, 1.0)
+    found = scored(missing, true, body)
+    assert (found.recall, found.precision) == (0.5, 1.0)
 
     ghost = moved(
         only(true, true.person == 0), body, 0.0, [0.0, 2.5, 0.0], cameras=no_cameras(true)
@@ -120,9 +122,9 @@ def test_missing_and_invented_people(true, body):
         name: np.concatenate([getattr(true, name), getattr(ghost, name)])
         for name in ("person", "frame", "seen", "pose", "betas", "transl", "joints_world")
     }
-    score = scored(change(true, **both), true, body)
-    assert score.recall == 1.0
-    assert score.precision == pytest.approx(2 / 3)
+    found = scored(change(true, **both), true, body)
+    assert found.recall == 1.0
+    assert found.precision == pytest.approx(2 / 3)
     bridged = both | {"seen": np.arange(len(both["seen"])) < len(true.frame)}
     assert scored(change(true, **bridged), true, body).precision == 1.0
 
@@ -141,23 +143,23 @@ def test_a_cut_turned_by_ten_degrees(true, body):
     after = true.frame >= CUT
     cameras = true.camera_frame >= CUT
     predicted = moved(true, body, np.radians(10), [0.3, 0, 0], rows=after, cameras=cameras)
-    score = scored(predicted, true, body)
-    assert score.cut_rotation_deg == pytest.approx(10, abs=1e-6)
-    assert score.cut_rotation_mean_deg == pytest.approx(10, abs=1e-6)
-    assert score.mpjpe_mm < 1e-5  # in the camera nothing changed
-    assert score.w_mpjpe_mm > 100
-    assert score.ate_m > 0.1
+    found = scored(predicted, true, body)
+    assert found.cut_rotation_deg == pytest.approx(10, abs=1e-6)
+    assert found.cut_rotation_mean_deg == pytest.approx(10, abs=1e-6)
+    assert found.mpjpe_mm < 1e-5  # in the camera nothing changed
+    assert found.w_mpjpe_mm > 100
+    assert found.ate_m > 0.1
 
 
 def test_an_unlinked_cut_has_no_camera_error_but_costs_in_the_world(true, body):
     after, cameras = true.frame >= CUT, true.camera_frame >= CUT
     predicted = moved(true, body, 1.0, [3.0, 0, 0], rows=after, cameras=cameras)
     predicted = change(predicted, space=cameras.astype(np.int64))
-    score = scored(predicted, true, body)
-    assert (score.cuts_unlinked, score.cut_rotation_deg) == (1, None)
-    assert score.w_mpjpe_mm > 500
-    assert score.ate_m < 1e-9  # per island, as documented
-    assert [island.frames for island in score.islands] == [12, 12]
+    found = scored(predicted, true, body)
+    assert (found.cuts_unlinked, found.cut_rotation_deg) == (1, None)
+    assert found.w_mpjpe_mm > 500
+    assert found.ate_m < 1e-9  # per island, as documented
+    assert [island.frames for island in found.islands] == [12, 12]
 
     elsewhere = change(true, space=cameras.astype(np.int64))
     assert scored(true, elsewhere, body).cuts_wrongly_linked == 1
@@ -165,18 +167,18 @@ def test_an_unlinked_cut_has_no_camera_error_but_costs_in_the_world(true, body):
 
 
 def test_cuts_missed_and_invented(true, body):
-    score = scored(change(true, shot_start=np.array([0])), true, body)
-    assert (score.cuts_missed, score.cuts_false) == (1, 0)
-    score = scored(change(true, shot_start=np.array([0, 5, 12])), true, body)
-    assert (score.cuts_missed, score.cuts_false) == (0, 1)
+    found = scored(change(true, shot_start=np.array([0])), true, body)
+    assert (found.cuts_missed, found.cuts_false) == (1, 0)
+    found = scored(change(true, shot_start=np.array([0, 5, 12])), true, body)
+    assert (found.cuts_missed, found.cuts_false) == (0, 1)
 
 
 def test_a_turned_body_costs_vertices_but_is_aligned_away_by_procrustes(true, body):
     pose = true.pose.copy()
     pose[:, 15, 1] += 0.5  # the head turns: joints stay, vertices move
-    score = scored(change(true, pose=pose), true, body)
-    assert score.mpjpe_mm < 1e-9
-    assert score.mpvpe_mm > 1
+    found = scored(change(true, pose=pose), true, body)
+    assert found.mpjpe_mm < 1e-9
+    assert found.mpvpe_mm > 1
 
 
 def test_jitter_and_accel_feel_noise(true, body):
@@ -189,12 +191,12 @@ def test_jitter_and_accel_feel_noise(true, body):
 
 
 def test_nobody_found_gives_nulls_and_zero_recall(true, body, tmp_path):
-    score = scored(only(true, np.zeros(len(true.frame), bool)), true, body)
-    assert score.recall == 0
-    assert score.precision is None
-    assert score.w_mpjpe_mm is None
-    assert score.ids == 0
-    save_score(score, tmp_path / "score.json")
+    found = scored(only(true, np.zeros(len(true.frame), bool)), true, body)
+    assert found.recall == 0
+    assert found.precision is None
+    assert found.w_mpjpe_mm is None
+    assert found.ids == 0
+    save_score(found, tmp_path / "score.json")
     document = json.loads((tmp_path / "score.json").read_text())
     assert document["mpvpe_mm"] is None
     required = {
@@ -215,3 +217,57 @@ def test_matching_prefers_the_nearest_and_respects_the_gate(true):
     assert matches.distance.max() < 1e-9
     behind = change(true, world_from_cam=true.world_from_cam @ np.diag([-1.0, 1, -1, 1]))
     assert len(match(behind, true, HW).true_row) == 0
+
+
+@pytest.fixture(scope="module")
+def truth(two_shots, body):
+    return Truth(
+        person=two_shots.person,
+        frame=two_shots.frame,
+        shot=two_shots.shot,
+        pose=two_shots.pose,
+        betas=two_shots.betas,
+        transl=two_shots.transl,
+        joints_world=two_shots.joints_world,
+        visible_fraction=np.ones(len(two_shots.person)),
+        visible=np.ones(len(two_shots.person), bool),
+        K=two_shots.K,
+        world_from_cam=two_shots.world_from_cam,
+        shot_start=two_shots.shot_start,
+        shot_end=two_shots.shot_end,
+        shot_room=np.array([0, 0]),
+        names=("Ada", "Bo"),
+        fps=two_shots.fps,
+        hw=HW,
+        body_model=body.name,
+        body_sha256=body.sha256,
+    )
+
+
+def test_a_result_against_its_truth(two_shots, truth, body):
+    found = score(two_shots, truth, body)
+    assert found.recall == 1.0
+    assert found.w_mpjpe_mm < 1e-6
+    assert found.cuts[0].linkable
+    assert len(found.cuts) == 1
+
+
+def test_only_the_processed_frames_are_demanded(two_shots, truth, body):
+    rows, cameras = two_shots.frame >= 6, two_shots.camera_frame >= 6
+    names = ("person", "frame", "shot", "island", "global_orient", "body_pose", "betas", "transl")
+    names += ("joints_world", "observed", "confidence")
+    part = {name: getattr(two_shots, name)[rows] for name in names}
+    part |= {
+        name: getattr(two_shots, name)[cameras]
+        for name in ("camera_frame", "K", "world_from_cam", "camera_island")
+    }
+    part["shot_start"] = np.array([6, 12])
+    found = score(dataclasses.replace(two_shots, **part), truth, body)
+    assert found.recall == 1.0
+    assert (found.cuts_missed, found.cuts_false) == (0, 0)
+
+
+def test_another_body_is_refused(two_shots, truth, body):
+    other = dataclasses.replace(two_shots, body_model="SMPL neutral")
+    with pytest.raises(ConfigError, match="one and the same"):
+        score(other, truth, body)
