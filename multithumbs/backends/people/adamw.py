@@ -1,0 +1,81 @@
+"""The paper's post-processing on gathered rows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from multithumbs.backends.people.ground import find_ground, move
+from multithumbs.backends.people.rows import Rows
+from multithumbs.body import BodyModel
+from multithumbs.config.people import AdamWPeopleConfig
+from multithumbs.solvers.smoothing_adamw import (
+    Bodies,
+    Crossing,
+    PoseLatent,
+    joint_limits,
+    minimise,
+)
+from multithumbs.types import Cameras
+
+
+def refine(
+    body: BodyModel,
+    rows: Rows,
+    cameras: Cameras,
+    config: AdamWPeopleConfig,
+    progress: Callable[[int, int], None],
+    latent: PoseLatent = joint_limits,
+) -> tuple[Rows, Float64[np.ndarray, "I 4 4"]]:
+    """Rows in ``ground``, and ``ground_from_world`` of every island."""
+    if len(rows):
+        rows = _minimise(body, rows, config, progress, latent)
+    ground = find_ground(body, rows, cameras, config.ground)
+    return move(body, rows, ground[rows.island]), ground
+
+
+def _minimise(
+    body: BodyModel,
+    rows: Rows,
+    config: AdamWPeopleConfig,
+    progress: Callable[[int, int], None],
+    latent: PoseLatent,
+) -> Rows:
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(body.dtype)
+
+    _, first, person = np.unique(rows.person, return_index=True, return_inverse=True)
+    out = minimise(
+        body,
+        Bodies(tensor(rows.pose), tensor(rows.transl), tensor(rows.betas[first])),
+        torch.from_numpy(person),
+        torch.from_numpy(np.flatnonzero(rows.linked())),
+        _crossing(rows, tensor),
+        latent,
+        smooth_weight=config.smooth_weight,
+        cross_weight=config.cross_weight,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        iterations=config.iterations,
+        progress=lambda done: progress(done, config.iterations),
+    )
+    pose, transl, betas = (x.numpy(force=True) for x in out)
+    return replace(rows, pose=pose, transl=transl, betas=betas[person])
+
+
+def _crossing(rows: Rows, tensor: Callable[[np.ndarray], Tensor]) -> Crossing:
+    """Both directions across every cut, for people who were seen on both of its sides."""
+    before = np.flatnonzero(rows.linked()[:-1] & (np.diff(rows.shot) != 0))
+    before = before[rows.observed[before] & rows.observed[before + 1]]
+    row = np.concatenate([before, before + 1])
+    other = np.concatenate([before + 1, before])
+    return Crossing(
+        row=torch.from_numpy(row),
+        cam_from_world=tensor(rows.cam_from_world[other]),
+        K=tensor(rows.K[other]),
+        uv=tensor(rows.uv[other]),
+        weight=tensor((rows.uv_confidence[other] > 0).astype(np.float64)),
+    )

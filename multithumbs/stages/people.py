@@ -1,0 +1,56 @@
+"""Everyone's final motion (paper section 3.5): one person, one shape, one world per island."""
+
+from multithumbs.config.people import AdamWPeopleConfig, LmPeopleConfig, PeopleConfig
+from multithumbs.types import (
+    Alignment,
+    Bodies,
+    Cameras,
+    Detections,
+    Identities,
+    Keypoints,
+    Masks,
+    Odometry,
+    People,
+    Shots,
+    Tracks,
+)
+from multithumbs.types.work import Work
+
+
+def run(
+    work: Work[PeopleConfig],
+    *,
+    shots: Shots,
+    detections: tuple[Detections, ...],
+    keypoints: tuple[Keypoints, ...],
+    masks: tuple[Masks, ...],
+    bodies: tuple[Bodies, ...],
+    tracks: tuple[Tracks, ...],
+    alignment: tuple[Alignment, ...],
+    odometry: tuple[Odometry, ...],
+    cameras: Cameras,
+    identities: Identities,
+) -> People:
+    """Gather everyone's rows, bridge short gaps, then refine with the chosen solver."""
+    from multithumbs.backends.people.finish import to_people
+    from multithumbs.backends.people.gaps import bridge
+    from multithumbs.backends.people.gather import gather
+    from multithumbs.body import load_body
+
+    config, times = work.config, work.video.info.timestamps_s
+    body = load_body(work.body_npz)
+    rows = gather(
+        body, detections, keypoints, bodies, tracks, alignment, cameras, identities, times,
+        config.gather,
+    )  # fmt: skip
+    rows = bridge(rows, cameras, times, config.gather)
+    match config:
+        case AdamWPeopleConfig():
+            from multithumbs.backends.people.adamw import refine as refine_literally
+
+            rows, ground = refine_literally(body, rows, cameras, config, work.progress)
+        case LmPeopleConfig():
+            from multithumbs.backends.people.lm import refine
+
+            rows, ground = refine(body, rows, cameras, config, work.progress)
+    return to_people(body, rows, ground)
