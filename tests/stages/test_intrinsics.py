@@ -1,0 +1,74 @@
+"""Stage `intrinsics`: what was assumed or given is what comes out."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from multithumbs.config.intrinsics import AssumedIntrinsicsConfig, GivenIntrinsicsConfig
+from multithumbs.stages import intrinsics
+from multithumbs.types import Frame, Intrinsics, Keypoints, VideoInfo
+from multithumbs.types.work import Runtime, Work
+
+NOBODY = Keypoints(
+    uv=np.zeros((0, 23, 2)),
+    confidence=np.zeros((0, 23)),
+    xyz=np.zeros((0, 23, 3)),
+    xyz_confidence=np.zeros((0, 23)),
+)
+
+
+class Unread:
+    """A video whose pixels nobody may ask for."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self.info = info
+
+    def frames(self, start: int, end: int, step: int = 1) -> Iterator[Frame]:
+        raise AssertionError("this back-end needs no pixels")
+
+    def frame(self, index: int) -> np.ndarray:
+        raise AssertionError("this back-end needs no pixels")
+
+
+def run(config: object, hw: tuple[int, int] = (720, 1280)) -> Intrinsics:
+    info = VideoInfo(sha256="", hw=hw, frame_rate=Fraction(25), timestamps_s=np.arange(3) / 25)
+    work = Work(
+        video=Unread(info),
+        config=config,
+        runtime=Runtime(),
+        shot=None,
+        cut=None,
+        body_npz=Path(),
+        checkpoints={},
+        progress=lambda done, total: None,
+    )
+    return intrinsics.run(work, keypoints=NOBODY)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hw", [(720, 1280), (1280, 720), (241, 427)])
+def test_assumed_focal_is_a_share_of_the_diagonal(hw: tuple[int, int]) -> None:
+    found = run(AssumedIntrinsicsConfig(focal_over_diagonal=1.2), hw)
+    assert found.source == "assumed"
+    assert math.isclose(found.K[0, 0], 1.2 * math.hypot(*hw))
+    assert found.K[0, 0] == found.K[1, 1]
+    np.testing.assert_array_equal(found.K[:2, 2], [hw[1] / 2, hw[0] / 2])
+    assert found.log_focal_std > 0
+
+
+def test_given_focal_or_field_of_view() -> None:
+    by_focal = run(GivenIntrinsicsConfig(focal_px=640))
+    by_angle = run(GivenIntrinsicsConfig(horizontal_fov_deg=90))
+    assert by_focal.source == by_angle.source == "given"
+    assert by_focal.log_focal_std == 0
+    np.testing.assert_allclose(by_focal.K, by_angle.K)
+
+
+@pytest.mark.parametrize("fields", [{}, {"focal_px": 500, "horizontal_fov_deg": 60}])
+def test_exactly_one_must_be_given(fields: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="exactly one"):
+        GivenIntrinsicsConfig(**fields)
