@@ -172,6 +172,7 @@ def _skin(regions: _Regions, outfit: Outfit, rng: np.random.Generator) -> np.nda
     tint(0.28 * np.exp(-((x / 0.3) ** 2) - ((y - mouth_y + 0.28) / 0.09) ** 2), tone * 0.62)
     if outfit.beard:
         jaw = (y < nose_y - 0.25) & (y > mouth_y - 0.82) & (lips < 0.5)
+        jaw = jaw * np.clip((where[:, 2] - key[3, 2] - 0.01) / 0.03, 0, 1)
         moustache = spot(0.0, mouth_y + 0.24, 0.42, 0.1)
         grain = 0.85 + 0.1 * rng.normal(size=len(x))
         tint(np.maximum(0.8 * jaw * np.clip((nose_y - 0.2 - y) / 0.3, 0, 1), moustache) * grain,

@@ -1,6 +1,6 @@
-"""The demo clip, and small scenes for tests.
+"""The demo clip.
 
-The demo: Ada walks up to Bo; Cem, out of the first frame, walks in. Three identities, never
+Ada walks up to Bo; Cem, out of the first frame, walks in. Three identities, never
 more than three in view:
 
     shot 0  wide, static          Ada and Bo; Cem is beyond the right edge

@@ -87,4 +87,11 @@ def _steady(times: Float[np.ndarray, " T"], direction: tuple[float, float, float
 
 
 def _blend(base: Vectors, other: Vectors, weight: Float[np.ndarray, " T"]) -> Vectors:
-    return unit(base) * (1 - weight[:, None]) + unit(other) * weight[:, None]
+    """Along the great circle, so that an arm swings at an even pace."""
+    base, other = unit(base), unit(other)
+    angle = np.arccos(np.clip((base * other).sum(-1), -1, 1))
+    sine = np.maximum(np.sin(angle), 1e-6)
+    near = angle < 1e-3
+    from_base = np.where(near, 1 - weight, np.sin((1 - weight) * angle) / sine)
+    from_other = np.where(near, weight, np.sin(weight * angle) / sine)
+    return from_base[:, None] * base + from_other[:, None] * other

@@ -52,7 +52,7 @@ def bend_leg(
 
 def longest_leg(thigh: Float[np.ndarray, " 3"], shank: Float[np.ndarray, " 3"]) -> float:
     """Hip to ankle, almost straight: a fully straight knee snaps when it bends."""
-    return 0.992 * float(np.linalg.norm(thigh) + np.linalg.norm(shank))
+    return 0.996 * float(np.linalg.norm(thigh) + np.linalg.norm(shank))
 
 
 def aim_arm(

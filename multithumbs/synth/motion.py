@@ -14,6 +14,7 @@ from multithumbs.synth.footsteps import FootMotion, GroundPlace, plan_foot, trac
 from multithumbs.synth.gestures import aim_of_arm
 from multithumbs.synth.limbs import aim_arm, bend_leg, longest_leg, turn
 from multithumbs.synth.script import Script
+from multithumbs.types.skeleton import JOINT_PARENTS
 
 SEAT_HEIGHT_M = 0.46
 SEAT_DEPTH_M = 0.40
@@ -78,6 +79,7 @@ class _Animator:
         self.script, self.rest, self.times = script, rest, times
         self.step_s = float(times[1] - times[0])
         self.rng = np.random.default_rng(script.seed)
+        self.gait_offset_s = self.rng.uniform(0, script.step_period_s)
         self.rotations = np.tile(np.eye(3), (len(times), 24, 1, 1))  # global, by joint
 
     def run(self) -> Motion:
@@ -88,11 +90,11 @@ class _Animator:
         spread = ((feet[1].flat[:, :2] - feet[0].flat[:, :2]) * ahead).sum(-1)  # right before left
         stride = gaussian_filter1d(spread, 0.05 / self.step_s)
         ankles = [self._ankle(foot, side) for side, foot in enumerate(feet)]
-        pelvis = self._trunk(ground, stride, feet, ankles, seated)
+        pelvis, chest_yaw = self._trunk(ground, stride, feet, ankles, seated)
         for side, foot in enumerate(feet):
             self._leg(side, foot, ankles[side], pelvis, heading)
         for side in (0, 1):
-            self._arm(side, heading, stride, seated)
+            self._arm(side, chest_yaw, stride, seated)
         return self._collect(pelvis, feet)
 
     def _ground(self) -> tuple[Float[np.ndarray, "T 4"], GroundPlace]:
@@ -115,9 +117,6 @@ class _Animator:
 
     def _foot(self, place: GroundPlace, side: float) -> FootMotion:
         hip = abs(self.rest.joints[1, 0] - self.rest.joints[2, 0]) / 2
-        offset = self.rng.uniform(0, self.script.step_period_s) if side > 0 else 0.0
-        if side > 0:
-            self._gait_offset = offset
         first, steps = plan_foot(
             place,
             side=side,
@@ -126,7 +125,7 @@ class _Animator:
             start_s=self.script.marks[0].time_s - 1.0,
             end_s=self.times[-1] + 1.0,
             period_s=self.script.step_period_s,
-            phase_s=self._gait_offset + (0 if side > 0 else self.script.step_period_s),
+            phase_s=self.gait_offset_s + (0 if side > 0 else self.script.step_period_s),
         )
         return trace_foot(first, steps, self.times)
 
@@ -156,8 +155,8 @@ class _Animator:
         feet: list[FootMotion],
         ankles: list[Float[np.ndarray, "T 3"]],
         seated: Float[np.ndarray, " T"],
-    ) -> Float[np.ndarray, "T 3"]:
-        """Pelvis position; sets the rotations of pelvis, spine, neck and head."""
+    ) -> tuple[Float[np.ndarray, "T 3"], Float[np.ndarray, " T"]]:
+        """Pelvis position and the chest's heading; sets pelvis, spine, neck and head."""
         times, heading = self.times, ground[:, 2]
         sway = wander(times, self.rng, period_s=5.0, count=5)
         single = np.sin(np.pi * feet[1].swing) - np.sin(np.pi * feet[0].swing)  # > 0: on the left
@@ -183,8 +182,7 @@ class _Animator:
         position += aside[:, None] * left + along[:, None] * ahead
         position[:, 1] = self._pelvis_height(position, pelvis, feet, ankles, seated)
         self._head(position, chest, chest_yaw, sway)
-        self._chest_yaw = chest_yaw
-        return position
+        return position, chest_yaw
 
     def _pelvis_height(
         self,
@@ -277,7 +275,7 @@ class _Animator:
     def _arm(
         self,
         side: int,
-        heading: Float[np.ndarray, " T"],
+        chest_yaw: Float[np.ndarray, " T"],
         stride: Float[np.ndarray, " T"],
         seated: Float[np.ndarray, " T"],
     ) -> None:
@@ -290,7 +288,7 @@ class _Animator:
             gestures=self.script.gestures,
             rng=self.rng,
         )
-        facing = turn("y", self._chest_yaw)
+        facing = turn("y", chest_yaw)
         chest = self.rotations[:, 9]
         raised = np.arcsin(np.clip(aim.upper[:, 1], -1, 1))
         collar = chest @ turn("z", sign * (0.22 * np.maximum(raised + 0.5, 0) - 0.05))
@@ -308,9 +306,7 @@ class _Animator:
         self.rotations[:, 22 + side] = self.rotations[:, 20 + side]
 
     def _collect(self, pelvis: Float[np.ndarray, "T 3"], feet: list[FootMotion]) -> Motion:
-        parents = np.array(
-            [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
-        )
+        parents = np.maximum(JOINT_PARENTS, 0)
         local = self.rotations[:, parents].transpose(0, 1, 3, 2) @ self.rotations
         local[:, 0] = self.rotations[:, 0]
         pose = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec().reshape(-1, 24, 3)

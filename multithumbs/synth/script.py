@@ -28,7 +28,7 @@ class Gesture:
     side: Side
     start_s: float
     end_s: float
-    fade_s: float = 0.45
+    fade_s: float = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
