@@ -10,11 +10,13 @@ from multithumbs.config.base import StageConfig
 class PeopleNoiseConfig(StageConfig):
     """What is believed about keypoints and monocular bodies (standard deviations)."""
 
-    keypoint_of_height: float = Field(default=0.02, gt=0, le=0.2)
+    keypoint_of_height: float = Field(default=0.025, gt=0, le=0.2)
     """Keypoint noise, as a fraction of the standing person's height in pixels."""
     log_size: float = Field(default=0.08, gt=0, le=1)
     """Error of a monocular body's size, and so of its depth (natural logarithm)."""
-    tilt_rad: float = Field(default=0.2, gt=0, le=1.5)
+    log_fit: float = Field(default=0.025, gt=0, le=1)
+    """Error of its depth once the size is right: a person has one size in both views."""
+    tilt_rad: float = Field(default=0.12, gt=0, le=1.5)
     """Error of a monocular body's orientation against the optical axis, radians."""
     relative_depth_m: float = Field(default=0.07, gt=0, le=1)
     """Error of one keypoint's depth inside its body once size and tilt are right, metres."""
@@ -48,14 +50,21 @@ class AcceptanceConfig(StageConfig):
     """Largest robust cost per common keypoint of a pair (squared standard deviations)."""
     min_inliers: float = Field(default=0.6, ge=0, le=1)
     """Least share of a pair's common keypoints on which both images agree."""
-    max_single_cost: float = Field(default=2.0, gt=0, le=50)
+    max_single_cost: float = Field(default=1.3, gt=0, le=50)
     """`max_pair_cost` where a single pair must carry the whole cut: one standing figure looks
     much like another, so it has to fit well."""
-    min_single_inliers: float = Field(default=0.8, ge=0, le=1)
+    min_single_inliers: float = Field(default=0.85, ge=0, le=1)
     """`min_inliers` where a single pair must carry the whole cut."""
-    max_residual_of_height: float = Field(default=0.05, gt=0, le=1)
+    max_residual_of_height: float = Field(default=0.06, gt=0, le=1)
     """Largest root mean square reprojection error over all pairs, as a fraction of the person's
     height in pixels."""
+    max_missing_per_pair: float = Field(default=1.0, ge=0, le=100)
+    """People whom the other camera should see and does not, per matched pair beyond the first
+    (so a single pair allows none): more say that these are others, or the camera is wrong."""
+    missing_inside_share: float = Field(default=0.8, gt=0, le=1)
+    """Someone should be seen if this share of the body's keypoints projects into the image."""
+    missing_covered_share: float = Field(default=0.3, ge=0, le=1)
+    """Unless more than this share of them falls onto people who are seen there."""
 
 
 class BackgroundConfig(StageConfig):

@@ -43,6 +43,8 @@ class ViewPeople(NamedTuple):
     """The body's pelvis."""
     height_px: Float[Tensor, " N"]
     """How tall the person would stand in this image: what keypoint noise is relative to."""
+    size_m: Float[Tensor, " N"]
+    """How tall the monocular body is: one person has one size in both views."""
 
 
 class NoiseModel(NamedTuple):
@@ -52,6 +54,8 @@ class NoiseModel(NamedTuple):
     """Keypoint noise relative to the person's height in pixels."""
     log_size: float
     """Logarithm of a monocular body's size (and so of its depth)."""
+    log_fit: float
+    """The same once the size is right: how well a fit finds the depth of a known body."""
     tilt: float
     """Orientation of a monocular body, radians."""
     relative_depth_m: float
@@ -71,6 +75,8 @@ class PairObservations(NamedTuple):
     depth: Float[Tensor, "H M 2 J"]
     lever: Float[Tensor, "H M 2 J 2"]
     """How a keypoint's depth changes with the body's tilt about x and y, metres per radian."""
+    log_ratio: Float[Tensor, "H M"]
+    """Logarithm of the body's size in view a over that in view b."""
     used: Bool[Tensor, "H M"]
 
 
@@ -128,6 +134,7 @@ def gather_pairs(
         weight=weight,
         depth=body[..., 2],
         lever=torch.stack([offset[..., 1], -offset[..., 0]], dim=-1),
+        log_ratio=take("size_m").log().diff(dim=-1).squeeze(-1).neg(),
         used=used,
     )
 
@@ -170,11 +177,21 @@ def _residuals(state: TwoViewState, seen: PairObservations, noise: NoiseModel) -
     size = nuisance[..., :1].exp()
     tilted = seen.depth + (seen.lever * nuisance[..., None, 1:]).sum(-1)
     depth = (points[..., 2] - size * tilted) / noise.relative_depth_m
-    return _Residuals(image, depth, state.nuisance / _prior_sigma(noise, state.nuisance), points)
+    prior = state.nuisance @ _prior_map(noise, state.nuisance).T
+    prior[..., 3] -= seen.log_ratio / noise.log_fit
+    return _Residuals(image, depth, prior, points)
 
 
-def _prior_sigma(noise: NoiseModel, like: Tensor) -> Float[Tensor, "6"]:
-    return like.new_tensor([noise.log_size, noise.tilt, noise.tilt] * 2)
+def _prior_map(noise: NoiseModel, like: Tensor) -> Float[Tensor, "6 6"]:
+    """From a pair's nuisances to residuals in sigmas.
+
+    Sizes enter by their mean (one person, one error of the shape prior) and their difference,
+    which only has to make up for the bodies' own: that ties the depths of both views closely.
+    """
+    inverse = like.new_tensor([noise.log_size, noise.tilt, noise.tilt] * 2).reciprocal().diag()
+    inverse[0, [0, 3]] = 0.5 / noise.log_size
+    inverse[3, [0, 3]] = inverse.new_tensor([-1, 1]) / noise.log_fit
+    return inverse
 
 
 def _robust_terms(
@@ -285,9 +302,9 @@ def _linearise(
         2
     ).squeeze(-1)
 
-    inverse_variance = _prior_sigma(noise, state.nuisance) ** -2
-    nuisance_block = shared[..., 6:, 6:] + torch.diag(inverse_variance)
-    nuisance_gradient = shared_gradient[..., 6:] + state.nuisance * inverse_variance
+    prior = _prior_map(noise, state.nuisance)
+    nuisance_block = shared[..., 6:, 6:] + prior.T @ prior
+    nuisance_gradient = shared_gradient[..., 6:] + residuals.prior @ prior
     hypotheses, slots = seen.used.shape
     total = _CAMERA_PARAMETERS + PAIR_PARAMETERS * slots
     hessian = error.new_zeros(hypotheses, total, total)

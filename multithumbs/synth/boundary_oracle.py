@@ -26,6 +26,8 @@ class OracleNoise:
     keypoint_of_height: float = 0.01
     log_size: float = 0.07
     """Of a monocular body's size; its depth errs by the same factor, so the image agrees."""
+    log_fit: float = 0.02
+    """Of its depth beyond that."""
     orientation_rad: float = float(np.deg2rad(10))
     pose_rad: float = float(np.deg2rad(8))
     walk_m: float = 0.03
@@ -200,6 +202,7 @@ def _perceive(
     wrong = pose + rng.normal(size=pose.shape) * noise.pose_rad / np.sqrt(3)
     tilt = Rotation.from_rotvec(rng.normal(size=(count, 3)) * noise.orientation_rad / np.sqrt(3))
     wrong[:, 0] = (tilt * Rotation.from_rotvec(pose[:, 0])).as_rotvec()
+    factor = factor * np.exp(rng.normal(size=count) * noise.log_fit)
     transl = pelvis * factor[:, None] - _rest_pelvis(body, guess)
     _, seen = _posed(body, wrong, guess, transl)
     # A monocular fit explains its own keypoints: centre them across the rays.

@@ -178,6 +178,7 @@ def _noise(config: PeopleNoiseConfig) -> NoiseModel:
     return NoiseModel(
         keypoint_of_height=config.keypoint_of_height,
         log_size=config.log_size,
+        log_fit=config.log_fit,
         tilt=config.tilt_rad,
         relative_depth_m=config.relative_depth_m,
         outlier_sigmas=config.outlier_sigmas,
@@ -206,14 +207,15 @@ def _body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N
 
 def _view(side: BoundarySide, keypoints: Float[np.ndarray, "N 23 3"]) -> ViewPeople:
     pelvis = side.joints_cam[:, 0]
-    extent = _stature(side)
+    stature = _stature(side)
     arrays = (
         side.K,
         side.uv,
         side.confidence,
         keypoints,
         pelvis,
-        side.K[0, 0] * extent / np.maximum(pelvis[:, 2], 0.1),
+        side.K[0, 0] * stature / np.maximum(pelvis[:, 2], 0.1),
+        stature,
     )
     return ViewPeople(*(torch.as_tensor(array, dtype=torch.float64) for array in arrays))
 
