@@ -38,7 +38,7 @@ class WorldConfig(StageConfig):
     """How far the view swings to either side over the video, degrees; parallax shows depth."""
     trail_s: float = Field(default=2.5, ge=0, le=60)
     """Length of the bright part of a trail, seconds."""
-    inset: float = Field(default=0.28, ge=0, le=0.6)
+    inset: float = Field(default=0.25, ge=0, le=0.6)
     """Width of the inset that shows the video's frame, as a fraction; 0 leaves it out."""
     stride: int = Field(default=1, ge=1, le=8)
     """Pixels per ray along each axis; bodies are small here, so that 1 costs little."""

@@ -14,12 +14,13 @@ from multithumbs.types import FrameReader
 from multithumbs.types.outputs import Result
 from multithumbs.viz import drawing
 from multithumbs.viz.overlay import FramePainter
-from multithumbs.viz.world import BACKGROUND, WorldPainter
+from multithumbs.viz.world import WorldPainter
+from multithumbs.viz.world_scenery import BACKGROUND
 
 WIDTH: Final = 1440
 GAP: Final = 8
 WORLD_HEIGHT: Final = 560
-ELEVATION_DEG: Final = 38.0
+ELEVATION_DEG: Final = 33.0
 """Of the world's view: higher than the video's, so that the ways over the floor show."""
 
 
@@ -56,7 +57,7 @@ def showcase(
     num_shots: int = 3,
     device: str = "cpu",
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The first ``num_shots`` shots, each at its fullest moment, over the world at the last."""
+    """The first ``num_shots`` shots, each at its fullest moment, over the world."""
     shots = range(min(num_shots, len(result.shot_start)))
     frames = [fullest_frame(result, shot) for shot in shots]
     width = (WIDTH - GAP * (len(frames) - 1)) // len(frames)
@@ -75,24 +76,20 @@ def showcase(
         picture = cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA)
         drawing.chip(picture, f"shot {shot + 1}", 44.0, 36.0, 0.55, drawing.LIGHT)
         pictures.append(picture)
-    seconds = len(result.camera_frame) / float(result.fps)
-    config = WorldConfig(
-        height=WORLD_HEIGHT, elevation_deg=ELEVATION_DEG, swing_deg=0, trail_s=min(seconds * 2, 60)
-    )
+    config = WorldConfig(height=WORLD_HEIGHT, elevation_deg=ELEVATION_DEG, swing_deg=0, inset=0)
     world = WorldPainter(
-        result,
-        body,
-        config=config,
-        device=device,
-        aspect=WIDTH / WORLD_HEIGHT,
-        captions=False,
-    ).paint(frames[-1])
+        result, body, config=config, device=device, aspect=WIDTH / WORLD_HEIGHT, still=True
+    ).paint(max(frames, key=lambda frame: _num_seen(result, frame)))
     canvas = np.full((height + GAP + world.shape[0], WIDTH, 3), BACKGROUND, np.uint8)
     for index, picture in enumerate(pictures):
         left = index * (width + GAP)
         canvas[:height, left : left + width] = picture
     canvas[height + GAP :, : world.shape[1]] = world[:, :WIDTH]
     return canvas
+
+
+def _num_seen(result: Result, frame: int) -> int:
+    return int((result.observed & (result.frame == frame)).sum())
 
 
 def fullest_frame(result: Result, shot: int) -> int:

@@ -51,7 +51,7 @@ def test_lines_are_cut_at_the_near_plane_not_mirrored():
 
 
 def test_people_stand_in_their_colours(two_shots, body):
-    painter = WorldPainter(two_shots, body, config=SMALL, captions=False)
+    painter = WorldPainter(two_shots, body, config=SMALL, still=True)
     for frame in (2, 20):
         image = painter.paint(frame)
         assert image.shape == (288, 512, 3)
@@ -63,7 +63,7 @@ def test_people_stand_in_their_colours(two_shots, body):
 
 
 def test_the_island_of_the_moment_is_shown(two_islands, nobody, body):
-    painter = WorldPainter(two_islands, body, config=SMALL, captions=False)
+    painter = WorldPainter(two_islands, body, config=SMALL)
     assert not np.array_equal(painter.paint(0), painter.paint(13))
     empty = WorldPainter(nobody, body, config=SMALL).paint(3)
     assert np.ptp(empty.reshape(-1, 3), axis=0).max() > 0
