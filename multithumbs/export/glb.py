@@ -1,8 +1,9 @@
 """`people.glb`: everyone as a skinned, animated mesh that Blender and three.js open.
 
-One node ``person_<identity>`` each, holding the skinned mesh and a skeleton of SMPL's 24
-joints under their own names; one animated camera per shot. Metres, +y up, seconds from the
-first processed frame. Where a person has no row they are scaled to nothing (``STEP`` keys).
+One skinned mesh ``person_<identity>`` each, its skeleton ``person_<identity>_skeleton`` of
+SMPL's 24 joints under their own names; one animated camera per shot. Metres, +y up, seconds
+from the first processed frame. Where a person has no row the skeleton is scaled to nothing
+(``STEP`` keys).
 Islands stand side by side along +x (`Result.island_offsets`).
 
 The mesh is the person's own (betas). Pose blend shapes, which a licensed SMPL has and the
@@ -50,7 +51,9 @@ def build_glb(result: Result, body: BodyModel) -> gltf.GLTF2:
     animation = gltf.Animation(name="motion", samplers=[], channels=[])
     buffer = Buffer(document)
     writer = _Writer(result, body, buffer, animation)
-    nodes = [writer.add_person(person) for person in result.people.tolist()]
+    nodes: list[int] = []
+    for person in result.people.tolist():
+        nodes += writer.add_person(person)
     for shot in range(len(result.shot_start)):
         nodes += writer.add_camera(shot)
     document.scenes, document.scene = [gltf.Scene(name="world", nodes=nodes)], 0
@@ -73,19 +76,18 @@ class _Writer:
         self._shared: dict[str, int] = {}
         """Accessors of what all people have in common, made with the first of them."""
 
-    def add_person(self, person: int) -> int:
-        """Mesh, skin, skeleton and motion of one identity; the index of its node."""
+    def add_person(self, person: int) -> list[int]:
+        """Mesh, skin, skeleton and motion of one identity; the indices of its root nodes."""
         result, document = self._result, self._document
         rows = np.flatnonzero(result.person == person)
         betas = torch.from_numpy(result.betas[rows[0]]).to(self._body.dtype)
         rest_joints = self._body.rest_joints(betas).double().cpu().numpy()
         vertices = self._body.rest_vertices(betas).cpu().numpy().astype(np.float32)
-        root = len(document.nodes) + 2
+        mesh = len(document.nodes)
+        skeleton, root = mesh + 1, mesh + 2
         document.nodes += [
-            gltf.Node(name=f"person_{person}", children=[root - 1, root]),
-            gltf.Node(
-                name=f"person_{person}_mesh", mesh=len(document.meshes), skin=len(document.skins)
-            ),
+            gltf.Node(name=f"person_{person}", mesh=len(document.meshes), skin=len(document.skins)),
+            gltf.Node(name=f"person_{person}_skeleton", children=[root]),
         ]
         joints = self._add_skeleton(rest_joints)
         document.meshes.append(self._mesh(person, vertices))
@@ -95,12 +97,12 @@ class _Writer:
             gltf.Skin(
                 name=f"person_{person}",
                 joints=joints,
-                skeleton=root,
+                skeleton=skeleton,
                 inverseBindMatrices=self._buffer.add(inverse_bind),
             )
         )
-        self._animate_person(rows, joints, rest_joints[0], root - 2)
-        return root - 2
+        self._animate_person(rows, joints, rest_joints[0], skeleton)
+        return [mesh, skeleton]
 
     def _add_skeleton(self, rest_joints: Float64[np.ndarray, "24 3"]) -> list[int]:
         first, parents = len(self._document.nodes), self._body.parents

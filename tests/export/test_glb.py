@@ -70,7 +70,7 @@ class File:
 
     def skinned(self, person, seconds):
         """Vertices of ``person`` in the world."""
-        mesh = self.doc.nodes[self.node(f"person_{person}_mesh")]
+        mesh = self.doc.nodes[self.node(f"person_{person}")]
         skin = self.doc.skins[mesh.skin]
         world = self.world(seconds)
         bind = self.array(skin.inverseBindMatrices)
@@ -110,7 +110,8 @@ def test_structure_is_what_the_format_demands(written, two_shots, body):
     file = File(written)
     doc = file.doc
     assert [doc.nodes[i].name for i in doc.scenes[0].nodes] == [
-        "person_0", "person_1", "camera_shot_0", "camera_shot_1",
+        "person_0", "person_0_skeleton", "person_1", "person_1_skeleton",
+        "camera_shot_0", "camera_shot_1",
     ]  # fmt: skip
     assert len(file.blob) == doc.buffers[0].byteLength
     for skin in doc.skins:
@@ -178,7 +179,7 @@ def test_who_is_not_there_is_scaled_away(two_shots, body, tmp_path):
     result = dataclasses.replace(two_shots, **rows)
     write_glb(result, body, tmp_path / "people.glb")
     file = File(tmp_path / "people.glb")
-    node = file.node("person_1")
+    node = file.node("person_1_skeleton")
     fps = float(two_shots.fps)
     for frame, visible in ((4, 1), (8, 1), (10, 1), (23, 1)):
         assert file.world(frame / fps)[node][0, 0] == visible
