@@ -64,7 +64,10 @@ class Published:
 class _Output:
     """One costly file."""
 
+    stage: str
+    """Its name among the stages of `summary.json`."""
     name: str
+    """Of the file."""
     config: Any
     """Its section of the configuration; ``enabled`` says whether to write it."""
     shows: Sequence[str]
@@ -153,9 +156,11 @@ def _pictures(
         write_glb(result, body, path)
 
     return (
-        _Output(name="overlay.mp4", config=config.overlay, shows=shows, write=overlay),
-        _Output(name="world.mp4", config=config.world, shows=shows, write=world),
-        _Output(name="people.glb", config=config.glb, shows=shows, write=glb),
+        _Output(
+            stage="overlay", name="overlay.mp4", config=config.overlay, shows=shows, write=overlay
+        ),
+        _Output(stage="world", name="world.mp4", config=config.world, shows=shows, write=world),
+        _Output(stage="glb", name="people.glb", config=config.glb, shows=shows, write=glb),
     )
 
 
@@ -177,7 +182,13 @@ def _report(
             title=title, score=score, config=config.report, device=device,
         )  # fmt: skip
 
-    return _Output(name="report.html", config=config.report, shows=[title, *shows], write=report)
+    return _Output(
+        stage="report",
+        name="report.html",
+        config=config.report,
+        shows=[title, *shows],
+        write=report,
+    )
 
 
 def _summary(
@@ -200,7 +211,7 @@ def _bring_up_to_date(output: _Output, folder: Path, progress: Progress) -> dict
     """Write the file unless it is there and shows the same; its cost by its name, if enabled."""
     if not output.config.enabled:
         return {}
-    path, stage = folder / output.name, Path(output.name).stem
+    path, stage = folder / output.name, output.stage
     progress.stage_begins(stage, 1, 1)
     progress.item_begins(stage, output.name, 1)
     stamps = _read_stamps(folder)

@@ -181,6 +181,8 @@ class JsonLines:
 def summary(items: int, frames: int, cached: bool, seconds: float) -> str:
     """``3 items, 120 frames, 12.3 s, 9.8 fps``, or that all of it was known."""
     parts = f"{items} item{'s' * (items != 1)}"
+    if items == 0:
+        return "nothing to do"
     if cached:
         return f"{parts}, unchanged"
     rate = f", {frames / seconds:.1f} fps" if seconds >= TELLING_S and frames > items else ""
