@@ -9,7 +9,7 @@ from multithumbs.types.outputs import Result
 from multithumbs.viz.plan import Plan, view_wedge
 from multithumbs.viz.timeline_svg import frame_scale, hex_colour
 
-SIZE: Final = 640
+SIZE: Final = 620
 """Longer side of a plan, pixels."""
 MAX_POINTS: Final = 800
 """Of one drawn way."""
@@ -39,6 +39,7 @@ class PlanDrawing:
         plan = self.plan
         parts = [
             f'<svg class="plan" viewBox="0 0 {self.width} {self.height}" role="img" '
+            f'style="max-width:{self.width}px" '
             f'aria-label="floor plan of world {plan.island + 1}">',
             *self._grid(),
         ]
