@@ -41,6 +41,9 @@ class BlazePoseDetectionsConfig(StageConfig):
     in a new region and in its mirror image."""
     follow_disagreement: float = Field(default=0.09, gt=0, lt=1)
     """The same for a person who is being followed."""
+    min_quality: float = Field(default=0.2, ge=0, lt=1)
+    """Least quality (flag x mean joint confidence x agreement) of a followed person: those
+    hidden further are guesses."""
     max_jump: float = Field(default=0.25, gt=0, lt=2)
     """Largest mean motion of a followed person's joints between frames, over the region's side;
     beyond it the region has slipped onto somebody else."""
@@ -48,8 +51,12 @@ class BlazePoseDetectionsConfig(StageConfig):
     """Largest change of the region's side between frames (natural logarithm)."""
     max_turn: float = Field(default=0.8, gt=0, lt=3.15)
     """Largest change of the region's angle between frames (radians)."""
-    run_flag: float = Field(default=0.6, gt=0, lt=1)
-    """Least median pose flag of a person over all frames."""
+    max_gap: int = Field(default=6, ge=1, le=100)
+    """Frames after which somebody who was lost from sight is no longer looked for in place."""
+    widening: float = Field(default=1.25, ge=1, le=3)
+    """Factor on the region of a person who is not seen in it at first."""
+    run_quality: float = Field(default=0.4, ge=0, lt=1)
+    """Least median quality of a person over all frames."""
     run_disagreement: float = Field(default=0.035, gt=0, lt=1)
     """Largest median disagreement of a person over all frames."""
     min_run_frames: int = Field(default=4, ge=1, le=100)
@@ -70,8 +77,6 @@ class BlazePoseDetectionsConfig(StageConfig):
     replace_gain: float = Field(default=1.15, ge=1, le=10)
     """A fresh proposal replaces a followed person's region when its quality is this many times
     higher."""
-    box_margin: float = Field(default=0.04, ge=0, le=0.5)
-    """Margin around the visible landmarks over the region's side."""
 
     @property
     def checkpoints(self) -> tuple[str, ...]:

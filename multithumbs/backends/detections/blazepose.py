@@ -33,7 +33,7 @@ def is_person(run: Run, total: int, config: BlazePoseDetectionsConfig) -> bool:
     sightings = run.sightings.values()
     return bool(
         len(sightings) >= min(config.min_run_frames, total)
-        and np.median([s.flag for s in sightings]) >= config.run_flag
+        and np.median([s.quality for s in sightings]) >= config.run_quality
         and np.median([s.doubt for s in sightings]) <= config.run_disagreement
     )
 

@@ -20,6 +20,13 @@ class Run:
 
     sightings: dict[int, Sighting] = field(default_factory=dict)
 
+    def near(self, frame: int, step: int, longest: int) -> Sighting | None:
+        """The nearest sighting at most ``longest`` frames before (step -1) or after ``frame``."""
+        for gap in range(1, longest + 1):
+            if sighting := self.sightings.get(frame + step * gap):
+                return sighting
+        return None
+
 
 class Follower:
     """Finds and follows everyone in a stream of frames; holds frames of one chunk only.
@@ -57,23 +64,23 @@ class Follower:
 
     def _forward(self, frame: Frame) -> None:
         """Extend runs by one frame; where two meet, the better one keeps going."""
-        active = [r for r in self.runs if frame.index - 1 in r.sightings]
-        kept: list[Sighting] = []
-        for run in sorted(active, key=lambda r: -r.sightings[frame.index - 1].quality):
-            after = self._again(frame, run.sightings[frame.index - 1], kept)
-            if after is not None:
-                kept.append(after)
-                run.sightings[frame.index] = after
+        before = [(run, run.near(frame.index, -1, self._config.max_gap)) for run in self.runs]
+        self._extend(frame, [(run, last) for run, last in before if last is not None], [])
 
     def _backward(self, frame: Frame, fresh: list[Run]) -> None:
         """Extend new runs back in time, up to where somebody else already is."""
-        taken = self._seen_in(frame)
-        for run in fresh:
-            after = run.sightings.get(frame.index + 1)
-            before = self._again(frame, after, taken) if after is not None else None
-            if before is not None:
-                taken.append(before)
-                run.sightings[frame.index] = before
+        after = [(run, run.near(frame.index, 1, self._config.max_gap)) for run in fresh]
+        taken = [r.sightings[frame.index] for r in self.runs if frame.index in r.sightings]
+        self._extend(frame, [(run, first) for run, first in after if first is not None], taken)
+
+    def _extend(
+        self, frame: Frame, known: list[tuple[Run, Sighting]], taken: list[Sighting]
+    ) -> None:
+        for run, nearest in sorted(known, key=lambda k: -k[1].quality):
+            sighting = self._again(frame, nearest, taken)
+            if sighting is not None:
+                taken.append(sighting)
+                run.sightings[frame.index] = sighting
 
     def _find(self, key: Frame) -> list[Run]:
         """New runs on a key frame: first as it is, then with everyone known painted over.
@@ -139,18 +146,27 @@ class Follower:
         return sighting
 
     def _again(self, frame: Frame, known: Sighting, others: list[Sighting]) -> Sighting | None:
-        """The same person in a neighbouring frame, or None if lost."""
-        config = self._config
-        sighting = sight(frame.rgb, known.roi, self._landmarker, config, _looks(others))
-        if (
-            sighting is None
-            or sighting.flag < config.follow_flag
-            or sighting.doubt > config.follow_disagreement
-            or not is_continuous(known, sighting, config)
-            or not self._is_new(sighting, others)
+        """The same person in a nearby frame, or None if lost.
+
+        A wider region is tried too, but must be as sure as a new one.
+        """
+        config, looks = self._config, _looks(others)
+        for widening, flag, doubt in (
+            (1.0, config.follow_flag, config.follow_disagreement),
+            (config.widening, config.start_flag, config.start_disagreement),
         ):
-            return None
-        return sighting
+            roi = known.roi * (1, 1, widening, 1)
+            sighting = sight(frame.rgb, roi, self._landmarker, config, looks)
+            if (
+                sighting is not None
+                and sighting.flag >= flag
+                and sighting.doubt <= doubt
+                and sighting.quality >= config.min_quality
+                and is_continuous(known, sighting, config)
+                and self._is_new(sighting, others)
+            ):
+                return sighting
+        return None
 
     def _is_new(self, sighting: Sighting, others: list[Sighting]) -> bool:
         """Whether somebody large enough is seen who is none of ``others``."""
@@ -171,9 +187,6 @@ class Follower:
         return bool(
             np.hypot(*(roi[:2] - known.roi[:2])) < reach and abs(roi[2] - known.roi[2]) < 2 * reach
         )
-
-    def _seen_in(self, frame: Frame) -> list[Sighting]:
-        return [r.sightings[frame.index] for r in self.runs if frame.index in r.sightings]
 
     def _forget(self, chunk: Sequence[Frame]) -> None:
         """Drop silhouettes: only regions and joints are kept for good."""

@@ -8,11 +8,21 @@ from jaxtyping import Float64, UInt8
 
 from multithumbs.config.detections import BlazePoseDetectionsConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
-from multithumbs.models.blazepose.landmarks import CENTRE, NUM_LANDMARKS, SCALE, crop_index
-from multithumbs.models.blazepose.region import region_from_points
+from multithumbs.models.blazepose.landmarks import (
+    CENTRE,
+    INPUT_SIDE,
+    NUM_LANDMARKS,
+    SCALE,
+    crop_index,
+)
+from multithumbs.models.blazepose.region import apply_affine, image_from_crop, region_from_points
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_JOINT, MIRRORED_KEYPOINT
 
 TILT_DOUBT = 2.5
+BOX_STEP = 4
+"""Crop pixels between the samples of a silhouette that make its box."""
+BOX_STRAY = 0.005
+"""Fraction of a silhouette that may stick out of its box on each side."""
 OTHER_SIDE = MIRRORED_KEYPOINT[:17]
 
 
@@ -154,9 +164,15 @@ def _usable(seen: Landmarks) -> bool:
 def _box(
     seen: Landmarks, hw: tuple[int, ...], config: BlazePoseDetectionsConfig
 ) -> Float64[np.ndarray, "4"]:
-    """Box of the visible landmarks with a margin; the crown lies above the eyes by another."""
+    """Box of what the image shows: the silhouette, without stray pixels, and visible landmarks."""
     confidence = landmark_confidence(seen, hw)
     visible = confidence >= min(config.visible_confidence, float(confidence.max()))
     uv = seen.uv[:NUM_LANDMARKS][visible]
-    margin = config.box_margin * seen.roi[2]
-    return np.concatenate([uv.min(0) - margin, uv.max(0) + margin])
+    low, high = uv.min(0), uv.max(0)
+    row, column = np.nonzero(seen.segmentation[::BOX_STEP, ::BOX_STEP] > 0)
+    if len(row):
+        crop_uv = (np.stack([column, row], -1) + 0.5) * BOX_STEP
+        inside = apply_affine(image_from_crop(seen.roi, INPUT_SIDE), crop_uv)
+        edges = np.quantile(inside, [BOX_STRAY, 1 - BOX_STRAY], axis=0)
+        low, high = np.minimum(low, edges[0]), np.maximum(high, edges[1])
+    return np.concatenate([low, high]).clip(0, (hw[1], hw[0], hw[1], hw[0]))
