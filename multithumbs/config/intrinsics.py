@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from multithumbs.config.base import StageConfig
+from multithumbs.config.bodies import FitConfig
 
 
 class AssumedIntrinsicsConfig(StageConfig):
@@ -33,6 +34,41 @@ class GivenIntrinsicsConfig(StageConfig):
         return self
 
 
+class PeopleIntrinsicsConfig(StageConfig):
+    """The focal length that best explains the shot's people, weighed against a prior.
+
+    Bodies are fitted under a grid of focal lengths. Perspective inside each body and people's
+    uprightness on a common floor prefer some of them, but so weakly that `assumed` is the
+    default.
+    """
+
+    name: Literal["people"] = "people"
+    focal_over_diagonal: float = Field(default=1.06, gt=0.05, le=20)
+    """Centre of the prior: focal length over the image's diagonal."""
+    log_focal_std: float = Field(default=0.28, gt=0, le=3)
+    """Standard deviation of the prior, of the focal length's logarithm."""
+    grid: int = Field(default=7, ge=3, le=50)
+    """Focal lengths that are tried, over two standard deviations to either side."""
+    max_rows: int = Field(default=32, ge=1, le=10000)
+    """Detections that are fitted, spread evenly over the shot."""
+    min_keypoints: int = Field(default=12, ge=6, le=23)
+    """Confident keypoints that a detection must have."""
+    evidence_weight: float = Field(default=0.1, ge=0, le=1)
+    """Share of the fits' cost that counts: errors of one person's keypoints repeat from frame to
+    frame, and so do not average out."""
+    floor_weight: float = Field(default=0.5, ge=0, le=10)
+    """Share of the floor's cost that counts."""
+    upright_std_rad: float = Field(default=0.14, gt=0, le=1.5)
+    """Angle between a torso and the vertical, standard deviation, radians."""
+    floor_std_m: float = Field(default=0.05, gt=0, le=1)
+    """Height of the lowest foot above the floor, standard deviation, metres."""
+    stature_std: float = Field(default=0.045, gt=0, le=1)
+    """Relative spread of adults' statures, which is that of their depths."""
+    fit: FitConfig = FitConfig()
+    """The body fit that is repeated under each focal length."""
+
+
 IntrinsicsConfig = Annotated[
-    AssumedIntrinsicsConfig | GivenIntrinsicsConfig, Field(discriminator="name")
+    AssumedIntrinsicsConfig | GivenIntrinsicsConfig | PeopleIntrinsicsConfig,
+    Field(discriminator="name"),
 ]

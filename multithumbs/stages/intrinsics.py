@@ -4,6 +4,7 @@ from multithumbs.config.intrinsics import (
     AssumedIntrinsicsConfig,
     GivenIntrinsicsConfig,
     IntrinsicsConfig,
+    PeopleIntrinsicsConfig,
 )
 from multithumbs.types import Intrinsics, Keypoints
 from multithumbs.types.work import Work
@@ -21,3 +22,7 @@ def run(work: Work[IntrinsicsConfig], *, keypoints: Keypoints) -> Intrinsics:
             from multithumbs.backends.intrinsics.assumed import give
 
             return give(config, hw)
+        case PeopleIntrinsicsConfig():
+            from multithumbs.backends.intrinsics.people import estimate
+
+            return estimate(work, config, keypoints)

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from multithumbs.config.intrinsics import AssumedIntrinsicsConfig, GivenIntrinsicsConfig
+from multithumbs.config.intrinsics import (
+    AssumedIntrinsicsConfig,
+    GivenIntrinsicsConfig,
+    PeopleIntrinsicsConfig,
+)
 from multithumbs.stages import intrinsics
 from multithumbs.types import Frame, Intrinsics, Keypoints, VideoInfo
 from multithumbs.types.work import Runtime, Work
@@ -66,6 +70,13 @@ def test_given_focal_or_field_of_view() -> None:
     assert by_focal.source == by_angle.source == "given"
     assert by_focal.log_focal_std == 0
     np.testing.assert_allclose(by_focal.K, by_angle.K)
+
+
+def test_nobody_in_the_shot_leaves_the_prior() -> None:
+    config = PeopleIntrinsicsConfig()
+    found = run(config)
+    assert found.source == "assumed"
+    assert found.log_focal_std == config.log_focal_std
 
 
 @pytest.mark.parametrize("fields", [{}, {"focal_px": 500, "horizontal_fov_deg": 60}])
