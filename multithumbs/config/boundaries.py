@@ -98,14 +98,17 @@ class BackgroundConfig(StageConfig):
 
 
 class AppearanceConfig(StageConfig):
-    """Colours of limbs and torso as a hint of who is who; never decides alone."""
+    """Colours of limbs and torso: a hint of who is who, and a veto against strangers."""
 
     weight: float = Field(default=2.0, ge=0, le=100)
     """Cost of two people whose colours differ by `difference` (squared standard deviations)."""
     difference: float = Field(default=0.12, gt=0, le=1)
     """Colour difference at which `weight` is charged; colours are in [0, 1], gain removed."""
     max_cost: float = Field(default=8.0, ge=0, le=100)
-    """What colours may cost at most, so that light that changes never forbids a pair."""
+    """What colours of one pair may cost at most, so that light that changes forbids no pair."""
+    max_mean_cost: float = Field(default=6.0, ge=0, le=100)
+    """FAILED where the matched pairs' colours cost more than this on average: these are other
+    people. At or above `max_cost` there is no veto."""
 
 
 class PointMapConfig(StageConfig):

@@ -67,6 +67,13 @@ def reconstruct(
             covered_share=config.acceptance.missing_covered_share,
         )
     reason = rejection(found, missing, config.acceptance)
+    if found is not None and colours is not None and not reason:
+        mean = float(colours[found.pairs[:, 0].numpy(), found.pairs[:, 1].numpy()].mean())
+        if mean > config.appearance.max_mean_cost:
+            reason = (
+                f"the people who fit are dressed otherwise (colour cost {mean:.1f} of at most "
+                f"{config.appearance.max_mean_cost:.1f})"
+            )
     if found is None or reason:
         return failed(sides, reason)
     before_from_after = np.linalg.inv(found.b_from_a.numpy())
