@@ -64,17 +64,20 @@ def _clean(
     mask: Bool[np.ndarray, "H W"], seen: Landmarks, min_component: float
 ) -> Bool[np.ndarray, "H W"]:
     """Keep the parts that hold landmarks, and of those only the large ones."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    part = mask[top : top + height, left : left + width]
+    count, label_image, stats, _ = cv2.connectedComponentsWithStats(part.astype(np.uint8))
     if count <= 2:
         return mask
-    landmark = np.floor(seen.uv[:NUM_LANDMARKS]).astype(np.int64)
-    column, row = landmark[:, 0], landmark[:, 1]
-    inside = (column >= 0) & (row >= 0) & (column < mask.shape[1]) & (row < mask.shape[0])
-    touched = np.asarray(labels)[row[inside], column[inside]]
-    held = np.bincount(touched, minlength=count) > 0
+    labels = np.asarray(label_image, dtype=np.int64)
+    landmark = np.floor(seen.uv[:NUM_LANDMARKS]).astype(np.int64) - (left, top)
+    column, row = landmark[((landmark >= 0) & (landmark < (width, height))).all(-1)].T
     area = np.asarray(stats)[:, cv2.CC_STAT_AREA]
-    held[0] = False
-    held &= area >= min_component * area[1:].max()
+    area[0] = 0  # the background
+    touched = np.bincount(labels[row, column], minlength=count) > 0
+    held = touched & (area >= max(1.0, min_component * area.max()))
     if not held.any():
-        held[1 + area[1:].argmax()] = True
-    return held[labels]
+        held[area.argmax()] = True
+    cleaned = np.zeros_like(mask)
+    cleaned[top : top + height, left : left + width] = held[labels]
+    return cleaned
