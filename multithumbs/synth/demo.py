@@ -35,40 +35,42 @@ def demo_scene() -> Scene:
     """120 frames of 1280 x 720 at 30 frames/s; every lens is the image's diagonal (1469 px)."""
     ada = Script(
         marks=(
-            Mark(time_s=-0.6, x=-1.95, z=-0.30, facing_deg=78),
-            Mark(time_s=1.7, x=-0.62, z=-0.05, facing_deg=78),
-            Mark(time_s=2.2, x=-0.58, z=-0.05, facing_deg=84),
+            Mark(time_s=-0.6, x=-1.95, z=-0.30, facing_deg=78.0),
+            Mark(time_s=1.7, x=-0.62, z=-0.05, facing_deg=78.0),
+            Mark(time_s=2.2, x=-0.58, z=-0.05, facing_deg=84.0),
         ),
         gestures=(Gesture(kind="talk", side="right", start_s=1.5, end_s=3.4),),
-        looks=(Look(time_s=-2, x=0.75, y=1.6, z=0.1), Look(time_s=2.4, x=1.9, y=1.6, z=0.3)),
+        looks=(Look(time_s=-2.0, x=0.75, y=1.6, z=0.1), Look(time_s=2.4, x=1.9, y=1.6, z=0.3)),
         seed=4,
     )
     bo = Script(
         marks=(
-            Mark(time_s=0.0, x=0.78, z=0.05, facing_deg=-62),
-            Mark(time_s=1.9, x=0.78, z=0.05, facing_deg=-62),
-            Mark(time_s=2.8, x=0.80, z=0.02, facing_deg=28),
+            Mark(time_s=0.0, x=0.78, z=0.05, facing_deg=-62.0),
+            Mark(time_s=1.9, x=0.78, z=0.05, facing_deg=-62.0),
+            Mark(time_s=2.8, x=0.80, z=0.02, facing_deg=28.0),
         ),
         gestures=(
             Gesture(kind="talk", side="left", start_s=-0.2, end_s=1.9),
             Gesture(kind="talk", side="right", start_s=0.3, end_s=1.5),
             Gesture(kind="talk", side="left", start_s=2.9, end_s=4.6),
         ),
-        looks=(Look(time_s=-2, x=-1.2, y=1.6, z=0.4), Look(time_s=1.8, x=1.9, y=1.6, z=0.6)),
+        looks=(Look(time_s=-2.0, x=-1.2, y=1.6, z=0.4), Look(time_s=1.8, x=1.9, y=1.6, z=0.6)),
         seed=5,
     )
     cem = Script(
         marks=(
-            Mark(time_s=0.0, x=2.78, z=0.34, facing_deg=-85),
-            Mark(time_s=0.9, x=2.78, z=0.34, facing_deg=-85),
-            Mark(time_s=2.7, x=1.74, z=0.34, facing_deg=-80),
-            Mark(time_s=3.2, x=1.72, z=0.34, facing_deg=-52),
+            Mark(time_s=0.0, x=2.78, z=0.34, facing_deg=-85.0),
+            Mark(time_s=0.9, x=2.78, z=0.34, facing_deg=-85.0),
+            Mark(time_s=2.7, x=1.74, z=0.34, facing_deg=-80.0),
+            Mark(time_s=3.2, x=1.72, z=0.34, facing_deg=-52.0),
         ),
         gestures=(Gesture(kind="wave", side="right", start_s=2.7, end_s=4.6),),
-        looks=(Look(time_s=-2, x=0.6, y=1.6, z=0.1),),
+        looks=(Look(time_s=-2.0, x=0.6, y=1.6, z=0.1),),
         seed=6,
     )
-    wide = CameraScript(keys=(CameraKey(time_s=0, eye=(0.35, 1.50, 4.75), target=(-0.30, 1.0, 0)),))
+    wide = CameraScript(
+        keys=(CameraKey(time_s=0.0, eye=(0.35, 1.50, 4.75), target=(-0.30, 1.0, 0.0)),)
+    )
     reverse = CameraScript(
         keys=(
             CameraKey(time_s=1.5, eye=(0.10, 1.55, -4.65), target=(0.85, 0.98, 0.2)),
@@ -76,7 +78,7 @@ def demo_scene() -> Scene:
         ),
     )
     close = CameraScript(
-        keys=(CameraKey(time_s=0, eye=(1.05, 1.50, 3.05), target=(1.28, 1.28, 0)),)
+        keys=(CameraKey(time_s=0.0, eye=(1.05, 1.50, 3.05), target=(1.28, 1.28, 0.0)),)
     )
     return Scene(
         name="demo",

@@ -35,10 +35,10 @@ def bend_leg(
     """Global thigh rotation and knee flexion that carry a rest leg's ankle to a target.
 
     ``thigh`` and ``shank`` are rest offsets (T-pose, hinge +x); ``lateral`` is the way the
-    hinge should point. An ankle out of reach is approached along its direction.
+    hinge should point. An ankle beyond `longest_leg` is approached along its direction.
     """
     reach = ankle - hip
-    distance = np.linalg.norm(reach, axis=-1)
+    distance = np.minimum(np.linalg.norm(reach, axis=-1), longest_leg(thigh, shank))
     # |thigh + Rx(f) shank|^2 = constant + cosine cos f + sine sin f
     constant = thigh @ thigh + shank @ shank + 2 * thigh[0] * shank[0]
     cosine = 2 * (thigh[1] * shank[1] + thigh[2] * shank[2])

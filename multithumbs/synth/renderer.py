@@ -27,7 +27,7 @@ class Textured:
     """Repeats beyond [0, 1]."""
     face_texture: Int[np.ndarray, " F"]
     """Index into ``textures``."""
-    textures: tuple[UInt8[np.ndarray, "S S 3"], ...]
+    textures: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ from jaxtyping import Float
 from multithumbs.synth import patterns
 from multithumbs.synth.renderer import Lighting, Textured
 
+Number = int | float
+Vector = tuple[Number, Number, Number]
+
 CORNER_UV = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 
 
@@ -58,12 +61,12 @@ class _Quads:
 
     def quad(
         self,
-        origin: tuple[float, float, float],
-        across: tuple[float, float, float],
-        down: tuple[float, float, float],
+        origin: Vector,
+        across: Vector,
+        down: Vector,
         texture: int,
-        repeats: tuple[float, float] = (1.0, 1.0),
-        offset: tuple[float, float] = (0.0, 0.0),
+        repeats: tuple[Number, Number] = (1, 1),
+        offset: tuple[Number, Number] = (0, 0),
     ) -> None:
         """A rectangle from its top left corner, its two sides, and how often the image repeats."""
         o, a, d = (np.array(vector, float) for vector in (origin, across, down))
@@ -73,8 +76,8 @@ class _Quads:
 
     def box(
         self,
-        centre: tuple[float, float, float],
-        size: tuple[float, float, float],
+        centre: Vector,
+        size: Vector,
         texture: int,
         metres_per_image: float,
         rng: np.random.Generator,

@@ -14,19 +14,19 @@ def tiny_scene(*, seed: int = 0, hw: tuple[int, int] = (360, 640)) -> Scene:
     """
     left = Script(
         marks=(
-            Mark(time_s=0.0, x=-0.75, z=0.0, facing_deg=40),
-            Mark(time_s=1.0, x=-0.55, z=0.1, facing_deg=40),
+            Mark(time_s=0.0, x=-0.75, z=0.0, facing_deg=40.0),
+            Mark(time_s=1.0, x=-0.55, z=0.1, facing_deg=40.0),
         ),
         gestures=(Gesture(kind="talk", side="right", start_s=-0.5, end_s=1.5),),
         seed=seed,
     )
     right = Script(
-        marks=(Mark(time_s=0.0, x=0.65, z=0.0, facing_deg=-35),),
+        marks=(Mark(time_s=0.0, x=0.65, z=0.0, facing_deg=-35.0),),
         gestures=(Gesture(kind="wave", side="left", start_s=-0.5, end_s=1.5),),
         seed=seed + 1,
     )
-    front = CameraKey(time_s=0, eye=(0.2, 1.45, 4.4), target=(0.0, 0.95, 0))
-    side = CameraKey(time_s=0, eye=(3.3, 1.5, 3.6), target=(0.05, 0.92, 0))
+    front = CameraKey(time_s=0.0, eye=(0.2, 1.45, 4.4), target=(0.0, 0.95, 0.0))
+    side = CameraKey(time_s=0.0, eye=(3.3, 1.5, 3.6), target=(0.05, 0.92, 0.0))
     return Scene(
         name="tiny",
         actors=(
@@ -50,25 +50,27 @@ def two_places_scene(*, seed: int = 0, hw: tuple[int, int] = (360, 640)) -> Scen
     """
     walk = Script(
         marks=(
-            Mark(time_s=0.0, x=-0.4, z=0.0, facing_deg=30),
-            Mark(time_s=1.2, x=0.1, z=0.3, facing_deg=30),
+            Mark(time_s=0.0, x=-0.4, z=0.0, facing_deg=30.0),
+            Mark(time_s=1.2, x=0.1, z=0.3, facing_deg=30.0),
         ),
         seed=seed,
     )
     sit = Script(
-        marks=(Mark(time_s=0.0, x=0.3, z=0.35, facing_deg=-15, seated=1.0),),
-        gestures=(Gesture(kind="chin", side="right", start_s=-1, end_s=3),),
+        marks=(Mark(time_s=0.0, x=0.3, z=0.35, facing_deg=-15.0, seated=1.0),),
+        gestures=(Gesture(kind="chin", side="right", start_s=-1.0, end_s=3.0),),
         seed=seed + 1,
     )
     diagonal = float((hw[0] ** 2 + hw[1] ** 2) ** 0.5)
     zoom = CameraScript(
         keys=(
-            CameraKey(time_s=0.0, eye=(0, 1.4, 4.6), target=(0, 1.0, 0), focal_px=diagonal),
-            CameraKey(time_s=0.5, eye=(0, 1.4, 4.6), target=(0, 1.0, 0), focal_px=1.25 * diagonal),
+            CameraKey(time_s=0.0, eye=(0.0, 1.4, 4.6), target=(0.0, 1.0, 0.0), focal_px=diagonal),
+            CameraKey(
+                time_s=0.5, eye=(0.0, 1.4, 4.6), target=(0.0, 1.0, 0.0), focal_px=1.25 * diagonal
+            ),
         )
     )
     still = CameraScript(
-        keys=(CameraKey(time_s=0, eye=(-1.6, 1.3, 3.6), target=(0.25, 0.8, 0)),), handheld=1.0
+        keys=(CameraKey(time_s=0.0, eye=(-1.6, 1.3, 3.6), target=(0.25, 0.8, 0.0)),), handheld=1.0
     )
     return Scene(
         name="two_places",

@@ -17,7 +17,7 @@ class TexturePack:
     size: Int32[np.ndarray, " K"]
 
     @classmethod
-    def of(cls, images: Sequence[UInt8[np.ndarray, "S S 3"]]) -> "TexturePack":
+    def of(cls, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> "TexturePack":
         """Pack images; ValueError where one is not a square whose side is a power of two."""
         parts, start, size, used = [], [], [], 0
         for image in images:

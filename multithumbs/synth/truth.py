@@ -1,5 +1,6 @@
 """The exact truth of a scene: SMPL parameters, cameras, cuts, identities, who is visible."""
 
+import zipfile
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +22,8 @@ SCHEMA = "multithumbs-truth-1"
 MIN_VISIBLE_FRACTION = 0.10
 """A person of whom less than this share of the silhouette shows counts as not visible."""
 
-STRIDE = 4
-"""Visibility is counted on a grid this much coarser than the image."""
+VISIBILITY_ROWS = 180
+"""Visibility is counted on a grid of about this many rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Truth:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 values = {field.name: stored[field.name] for field in fields(cls)}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError(
                 f"{path} is not a truth file or is damaged; expected one that `multithumbs demo` "
                 "wrote: make it again"
@@ -172,6 +173,7 @@ def _visible_fractions(
     furniture = [build_room(style, painted=False).furniture for style in scene.rooms]
     things = [Mesh(part.vertices, part.faces) for part in furniture]
     fraction = np.zeros(len(rows["frame"]))
+    stride = max(scene.hw[0] // VISIBILITY_ROWS, 1)
     for frame in range(scene.num_frames):
         here = np.flatnonzero(rows["frame"] == frame)
         for row in here:
@@ -189,10 +191,10 @@ def _visible_fractions(
         shown = [meshes[int(rows["person"][row])] for row in here]
         room = things[scene.shot_of(frame).room]
         hits = cast(
-            [*shown, room], K[frame], scene.hw, cam_from_world=cam_from_world, stride=STRIDE
+            [*shown, room], K[frame], scene.hw, cam_from_world=cam_from_world, stride=stride
         )
         for index, row in enumerate(here):
-            seen = int((hits.mesh == index).sum()) * STRIDE**2
+            seen = int((hits.mesh == index).sum()) * stride**2
             if seen:
                 fraction[row] = min(seen / _area_alone(shown[index], K[frame], cam_from_world), 1.0)
     return fraction
@@ -209,6 +211,6 @@ def _area_alone(
     stride = max(int(np.max(high - low) / 96), 1)
     shifted = K.copy()
     shifted[:2, 2] -= low
-    width, height = np.ceil(high - low).astype(int) + 1
+    width, height = (int(extent) + 2 for extent in high - low)
     hits = cast([mesh], shifted, (height, width), cam_from_world=cam_from_world, stride=stride)
     return float((hits.mesh >= 0).sum() * stride**2)
