@@ -29,6 +29,8 @@ class Hungarian3DConfig(StageConfig):
     """The same in the image, pixels; added to it in quadrature."""
     depth_noise: float = Field(default=0.08, gt=0, le=1)
     """Relative standard deviation of a body's depth."""
+    crowd_noise: float = Field(default=3.0, ge=0, le=20)
+    """How much both grow (times one plus this) where another person's box covers the body's."""
     velocity_wander_m_s: float = Field(default=2.5, gt=0, le=20)
     """How far a person's velocity wanders within one second (standard deviation), m/s."""
     pan_wander_per_s: float = Field(default=0.3, ge=0, le=10)
@@ -41,6 +43,8 @@ class Hungarian3DConfig(StageConfig):
 
     gate: float = Field(default=18.0, gt=0, le=200)
     """Largest squared Mahalanobis distance of a match (three degrees of freedom)."""
+    max_cost: float = Field(default=1.7, gt=0, le=50)
+    """Largest cost of a match; above it a row begins a track of its own."""
     similarity_weight: float = Field(default=1.0, ge=0, le=10)
     """Weight of keypoint dissimilarity against the distance (which counts 1 at the gate)."""
     shape_weight: float = Field(default=0.25, ge=0, le=10)
@@ -50,9 +54,9 @@ class Hungarian3DConfig(StageConfig):
     similarity_memory_s: float = Field(default=0.4, gt=0, le=10)
     """Time in which the last seen pose loses its say in a match, seconds."""
 
-    colour_weight: float = Field(default=1.0, ge=0, le=10)
+    colour_weight: float = Field(default=2.0, ge=0, le=10)
     """Weight of the dissimilarity of clothes; 0 reads no frame at all."""
-    colour_noise: float = Field(default=14.0, gt=0, le=200)
+    colour_noise: float = Field(default=18.0, gt=0, le=200)
     """Standard deviation of one part's colour from frame to frame, CIELAB units."""
     colour_unknown: float = Field(default=0.4, ge=0, le=1)
     """Dissimilarity of clothes that were not seen."""
@@ -63,7 +67,7 @@ class Hungarian3DConfig(StageConfig):
     """How long a confirmed track goes on unseen before it ends, seconds."""
     relink_s: float = Field(default=4.0, ge=0, le=60)
     """Longest absence after which a track that ended may go on as one that began, seconds."""
-    relink_cost: float = Field(default=1.2, gt=0, le=10)
+    relink_cost: float = Field(default=2.0, gt=0, le=10)
     """Largest cost of such a link (distance counts 1 at `relink_gate`)."""
     relink_gate: float = Field(default=9.0, gt=0, le=200)
     """Largest squared Mahalanobis distance of such a link."""

@@ -263,14 +263,14 @@ def _match(
             np.array([track.colour for track in tracks]),
             np.array([track.colour_weight for track in tracks]),
             seen.colour[rows],
-            seen.colour_weight[rows],
+            seen.colour_weight[rows] * np.maximum(0.3, 1 - seen.crowding[rows])[:, None],
             config,
         )
     )
     # A track that has proved itself has the first call on a row.
     tentative = np.array([len(track.rows) < config.confirm_hits for track in tracks])
     cost = cost + 0.2 * tentative[:, None]
-    cost[distance > config.gate] = IMPOSSIBLE
+    cost[(distance > config.gate) | (cost > config.max_cost)] = IMPOSSIBLE
     first, second = linear_sum_assignment(cost)
     return {
         int(i): int(rows[j]) for i, j in zip(first, second, strict=True) if cost[i, j] < IMPOSSIBLE

@@ -53,6 +53,10 @@ def observe(
     across = np.hypot(config.position_noise_m / depth, config.pixel_noise / focal)
     across = np.where(fitted, across, 3 * across)
     along = np.where(fitted, config.depth_noise, UNKNOWN_DEPTH_STD)
+    # Half hidden behind somebody, a body is fitted to guesses.
+    crowding = _crowding(detections)
+    unsure = 1 + config.crowd_noise * crowding
+    across, along = across * unsure, along * unsure
     span = np.linalg.norm(bodies.joints_cam[:, NECK] - bodies.joints_cam[:, PELVIS], axis=-1)
     known = span[fitted & (span > 0)]
     typical = float(np.median(known)) if len(known) else 1.0
@@ -69,7 +73,7 @@ def observe(
         score=detections.score,
         colour=colour,
         colour_weight=colour_weight,
-        crowding=_crowding(detections),
+        crowding=crowding,
     )
 
 
