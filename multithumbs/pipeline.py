@@ -29,9 +29,9 @@ from multithumbs.runner import (
     check_table,
     checkpoint_names,
     clip_folder,
-    known_stage,
     locked,
     open_clip,
+    redone,
     run_stages,
     span_of,
     stage_names,
@@ -152,8 +152,7 @@ def run_video(
     progress = progress or Silent()
     began = time.perf_counter()
     names = stage_names(STAGES, until)
-    for name in redo:
-        known_stage(name, names)
+    redo = redone(redo, names)
     checkpoints = _checkpoints(config, names)
     body_npz, body = _body(config)
     runtime = _prepare_machine(config)
@@ -171,7 +170,7 @@ def run_video(
             checkpoints={n: (c.path, c.sha256 or "") for n, c in checkpoints.items()},
             root=folder / "stages",
             until=until,
-            redo=tuple(redo),
+            redo=redo,
         )
         outcome = run_stages(STAGES, job, progress)
         cached = clip.index_cached and all(stage.cached for stage in outcome.stages.values())

@@ -260,6 +260,7 @@ def test_until_stops_and_redo_repeats(tmp_path: Path) -> None:
     run(tmp_path)
     assert run(tmp_path, redo=("sign",))[1] == ["sign"] * 3
     assert run(tmp_path, redo=("total",))[1] == ["total"]
+    assert run(tmp_path, redo=("all",))[1] == ALL
 
 
 def test_unknown_stages_are_one_line(tmp_path: Path) -> None:

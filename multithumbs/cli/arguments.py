@@ -128,7 +128,7 @@ def _add_run_options(command: argparse.ArgumentParser, *, span: bool = True) -> 
         action="append",
         default=[],
         metavar="STAGE",
-        help="compute this stage even if its result is known (may be repeated)",
+        help="compute this stage (or 'all') even if its result is known; may be repeated",
     )
     command.set_defaults(start=None, end=None)
     if span:

@@ -6,7 +6,7 @@ their frames, read by nobody, and valid again if their shots come back.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from multithumbs.io.atomic import sweep
 from multithumbs.runner.keys import item_key
 from multithumbs.runner.machine import peak_rss_mb, reset_peak
 from multithumbs.runner.progress import Progress
-from multithumbs.runner.table import Item, Over, Stage, items_over, known_stage, stage_names
+from multithumbs.runner.table import Item, Over, Stage, items_over, redone, stage_names
 from multithumbs.types import FrameReader, Shots
 from multithumbs.types.outputs import StageSummary
 from multithumbs.types.work import Runtime, Work
@@ -43,7 +43,7 @@ class Job:
     until: str | None = None
     """Last stage to run."""
     redo: tuple[str, ...] = ()
-    """Stages to compute even if they are known."""
+    """Stages to compute even if they are known; ``all`` for every one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +82,7 @@ def run_stages(stages: Sequence[Stage], job: Job, progress: Progress) -> Outcome
         MultithumbsError: a stage refuses its input; the message begins with stage and item.
     """
     names = stage_names(stages, job.until)
-    for name in job.redo:
-        known_stage(name, [stage.name for stage in stages])
-        known_stage(name, names)
+    job = replace(job, redo=redone(job.redo, names))
     sweep(job.root)
     finished: dict[str, tuple[Finished, ...]] = {}
     overs = {stage.name: stage.over for stage in stages}

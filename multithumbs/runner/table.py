@@ -67,6 +67,17 @@ def stage_names(stages: Sequence[Stage], until: str | None = None) -> tuple[str,
     return names[: names.index(known_stage(until, names)) + 1]
 
 
+def redone(redo: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Stages to compute anew: those named, or all for ``all``.
+
+    Raises:
+        ConfigError: a name is no stage that will run.
+    """
+    if "all" in redo:
+        return tuple(names)
+    return tuple(known_stage(name, names) for name in redo)
+
+
 def known_stage(name: str, names: Sequence[str]) -> str:
     """``name`` itself if it is one of ``names``.
 
