@@ -102,9 +102,9 @@ def test_refinement_follows_a_clear_peak_only():
     heatmap[0, 0, 2] = 8  # in the corner
     uv = np.array([[80.0, 125.0], [40.0, 40.0], [1.0, -3.0]])
     moved = refine(uv, heatmap)
-    np.testing.assert_allclose(moved[0], [86, 120], atol=1e-3)
+    np.testing.assert_allclose(moved[0], [86.4, 120.4], atol=1e-3)
     np.testing.assert_array_equal(moved[1], uv[1])
-    np.testing.assert_allclose(moved[2], [0, 0], atol=1e-3)
+    np.testing.assert_allclose(moved[2], [0.4, 0.4], atol=1e-3)
 
 
 def raw_outputs(seed: int):

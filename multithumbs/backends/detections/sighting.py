@@ -19,9 +19,9 @@ from multithumbs.models.blazepose.region import apply_affine, image_from_crop, r
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_JOINT, MIRRORED_KEYPOINT
 
 TILT_DOUBT = 2.5
-BOX_STEP = 4
+BOX_STEP = 2
 """Crop pixels between the samples of a silhouette that make its box."""
-BOX_STRAY = 0.005
+BOX_STRAY = 0.001
 """Fraction of a silhouette that may stick out of its box on each side."""
 OTHER_SIDE = MIRRORED_KEYPOINT[:17]
 
@@ -171,7 +171,7 @@ def _box(
     low, high = uv.min(0), uv.max(0)
     row, column = np.nonzero(seen.segmentation[::BOX_STEP, ::BOX_STEP] > 0)
     if len(row):
-        crop_uv = (np.stack([column, row], -1) + 0.5) * BOX_STEP
+        crop_uv = np.stack([column, row], -1) * BOX_STEP + 0.5
         inside = apply_affine(image_from_crop(seen.roi, INPUT_SIDE), crop_uv)
         edges = np.quantile(inside, [BOX_STRAY, 1 - BOX_STRAY], axis=0)
         low, high = np.minimum(low, edges[0]), np.maximum(high, edges[1])
