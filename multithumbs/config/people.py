@@ -65,27 +65,27 @@ class LmPeopleConfig(StageConfig):
     """Rows solved together; bounds memory (60 kB a row)."""
     overlap_s: float = Field(default=1.0, gt=0, le=10)
     """Overlap of the pieces of a longer sequence, blended (seconds)."""
-    keypoint_std_m: float = Field(default=0.03, gt=0, le=1)
+    keypoint_std_m: float = Field(default=0.04, gt=0, le=1)
     """Noise of a keypoint on the body (metres); with depth and focal length, in pixels."""
     keypoint_std_px: float = Field(default=1.0, gt=0, le=100)
     """Least noise of a keypoint (pixels)."""
     robust_scale: float = Field(default=3.0, gt=0, le=100)
     """Geman-McClure's scale, in standard deviations."""
-    root_std_rad: float = Field(default=0.3, gt=0, le=10)
+    root_std_rad: float = Field(default=0.2, gt=0, le=10)
     """Of the monocular orientation."""
-    pose_std_rad: float = Field(default=0.3, gt=0, le=10)
+    pose_std_rad: float = Field(default=0.2, gt=0, le=10)
     """Of a monocular joint rotation."""
-    betas_std: float = Field(default=0.5, gt=0, le=10)
+    betas_std: float = Field(default=0.7, gt=0, le=10)
     """How far a person's shape may move from the mean of its fits."""
     depth_std: float = Field(default=0.1, gt=0, le=1)
     """Of the monocular depth, as a fraction."""
     lateral_std_m: float = Field(default=0.2, gt=0, le=10)
     """Of the monocular place across the ray (metres)."""
-    transl_std_m_s2: float = Field(default=4.0, gt=0, le=100)
+    transl_std_m_s2: float = Field(default=3.0, gt=0, le=100)
     """Usual acceleration of the pelvis (m/s^2)."""
-    root_std_rad_s2: float = Field(default=20.0, gt=0, le=1000)
+    root_std_rad_s2: float = Field(default=10.0, gt=0, le=1000)
     """Usual angular acceleration of the pelvis (rad/s^2)."""
-    pose_std_rad_s2: float = Field(default=40.0, gt=0, le=1000)
+    pose_std_rad_s2: float = Field(default=20.0, gt=0, le=1000)
     """Usual angular acceleration of a joint (rad/s^2)."""
     transl_huber: float = Field(default=3.0, gt=0, le=100)
     """Accelerations beyond this many standard deviations count linearly."""

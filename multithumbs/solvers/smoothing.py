@@ -18,11 +18,12 @@ from torch import Tensor
 from multithumbs.body import BodyModel
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from multithumbs.solvers.banded import BlockBand, solve_bordered
-from multithumbs.solvers.smoothing_contact import Contact, contact_cost, contact_normal
+from multithumbs.solvers.smoothing_contact import Contact, contact_cost, linearise_contact
 from multithumbs.solvers.smoothing_terms import (
     ACTIVE,
     NUM_MOTION,
     Frames,
+    RowModel,
     Weights,
     linearise_rows,
     row_costs,
@@ -185,17 +186,13 @@ def _step(
     rows = linearise_rows(
         body, frames, weights, motion.rotmats, motion.transl, motion.betas[person]
     )
-    gradient = rows.gradient
     matrix = BlockBand(len(group), NUM_MOTION)
-    hessian = rows.hessian
     if contact is not None:
-        own, ahead, pull = contact_normal(
-            body, contact, motion.rotmats, motion.transl, motion.betas[person]
-        )
-        hessian, gradient = hessian + own, gradient + pull
-        matrix.add_next_blocks(ahead.numpy(force=True))
-    matrix.add_diagonal_blocks(hessian.numpy(force=True))
-    gradient = gradient.numpy(force=True).copy()
+        feet = linearise_contact(body, contact, motion.rotmats, motion.transl, motion.betas[person])
+        rows = RowModel(*(a + getattr(feet, name) for name, a in rows._asdict().items()))
+        matrix.add_next_blocks(feet.ahead.numpy(force=True))
+    matrix.add_diagonal_blocks(rows.hessian.numpy(force=True))
+    gradient = rows.gradient.numpy(force=True).copy()
     bend = _bend(motion, curvature)
     weight = (_bend_weight(bend, curvature) / curvature.std).numpy(force=True)
     stiff = weight / curvature.std.numpy(force=True)

@@ -6,7 +6,7 @@ fixed number of small steps. Kept as the reference that the least-squares solver
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,11 +16,9 @@ from multithumbs.body import BodyModel
 from multithumbs.geometry.projection import project
 from multithumbs.solvers.priors import limit_residual, pose_prior
 
-
-class PoseLatent(Protocol):
-    """The latent code zeta of Eq. 10; VPoser's encoder, or a stand-in."""
-
-    def __call__(self, body_pose: Float[Tensor, "N 23 3"]) -> Float[Tensor, "N Z"]: ...
+PoseLatent = Callable[[Tensor], Tensor]
+"""From body poses (N, 23, 3) the latent code zeta (N, Z) of Eq. 10: VPoser's encoder, or a
+stand-in."""
 
 
 def joint_limits(body_pose: Float[Tensor, "N 23 3"]) -> Float[Tensor, "N 69"]:

@@ -1,6 +1,7 @@
 """Feet that stand: they do not slide, and their soles are on the floor."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -44,29 +45,51 @@ def contact_cost(
     return cost + torch.cat([slide, slide.new_zeros(1)])
 
 
-def contact_normal(
+class ContactModel(NamedTuple):
+    """Gauss-Newton model of `contact_cost`; a displacement is charged to the earlier row."""
+
+    hessian: Float[Tensor, "N D D"]
+    ahead: Float[Tensor, "N_minus_1 D D"]
+    """Block (next row, row)."""
+    gradient: Float[Tensor, "N D"]
+    border: Float[Tensor, "N D 10"]
+    shape_hessian: Float[Tensor, "N 10 10"]
+    shape_gradient: Float[Tensor, "N 10"]
+
+
+def linearise_contact(
     body: BodyModel,
     contact: Contact,
     rotmats: Float[Tensor, "N 24 3 3"],
     transl: Float[Tensor, "N 3"],
     betas: Float[Tensor, "N 10"],
-) -> tuple[Float[Tensor, "N D D"], Float[Tensor, "N_minus_1 D D"], Float[Tensor, "N D"]]:
-    """Diagonal blocks, blocks (next row, row), and gradient of `contact_cost`; the shape is
-    taken as fixed here, for a foot's place hardly tells it."""
+) -> ContactModel:
+    """How standing feet pull at motion and shape.
+
+    The shape matters: people of unknown size stand on one floor, and who is larger than
+    assumed stands further away and seems to sink into it.
+    """
     linear = body.linearise(rotmats, betas, transl)
     chosen = list(SOLE_KEYPOINTS)
     soles = linear.keypoints[:, chosen]
-    jacobian = motion_jacobian(linear.keypoints_by_rotation[:, chosen])
-    up = jacobian[:, :, 1] * (contact.on_floor.sqrt() / contact.floor_std_m)[..., None]
-    off = (soles[..., 1] - contact.height) * contact.on_floor.sqrt() / contact.floor_std_m
-    own = up.transpose(-1, -2) @ up
-    pull = (up * off[..., None]).sum(1)
+    by_motion = motion_jacobian(linear.keypoints_by_rotation[:, chosen])
+    by_shape = linear.keypoints_by_betas[:, chosen]
+    root = contact.on_floor.sqrt() / contact.floor_std_m
+    up, grow = by_motion[:, :, 1] * root[..., None], by_shape[:, :, 1] * root[..., None]
+    off = ((soles[..., 1] - contact.height) * root)[..., None]
+    hessian = up.transpose(-1, -2) @ up
+    gradient = (up * off).sum(1)
+    border = up.transpose(-1, -2) @ grow
+    shape_hessian = grow.transpose(-1, -2) @ grow
+    shape_gradient = (grow * off).sum(1)
+    # A foot that stands moves with neither shape nor time: the shape's part cancels here.
     root = (contact.still[:-1].sqrt() / contact.still_std_m)[..., None]
-    before = (jacobian[:-1] * root[..., None]).flatten(1, 2)
-    after = (jacobian[1:] * root[..., None]).flatten(1, 2)
+    before = (by_motion[:-1] * root[..., None]).flatten(1, 2)
+    after = (by_motion[1:] * root[..., None]).flatten(1, 2)
     moved = (soles.diff(dim=0) * root).flatten(1)[..., None]
-    own[:-1] += before.transpose(-1, -2) @ before
-    own[1:] += after.transpose(-1, -2) @ after
-    pull[:-1] -= (before * moved).sum(1)
-    pull[1:] += (after * moved).sum(1)
-    return own, -after.transpose(-1, -2) @ before, pull
+    hessian[:-1] += before.transpose(-1, -2) @ before
+    hessian[1:] += after.transpose(-1, -2) @ after
+    gradient[:-1] -= (before * moved).sum(1)
+    gradient[1:] += (after * moved).sum(1)
+    ahead = -after.transpose(-1, -2) @ before
+    return ContactModel(hessian, ahead, gradient, border, shape_hessian, shape_gradient)

@@ -169,8 +169,9 @@ class _Shot:
         grow = noise.log_size * self._per_person()
         self.betas = betas.copy()
         self.betas[:, 0] += grow / SIZE_PER_BETA
-        turn = noise.pose_slow_rad * self._slow((24, 3)) / np.sqrt(3)
-        turn[:, 0] *= noise.orientation_slow_rad / noise.pose_slow_rad
+        slow = np.full((24, 1), noise.pose_slow_rad)
+        slow[0] = noise.orientation_slow_rad
+        turn = slow * self._slow((24, 3)) / np.sqrt(3)
         turn = turn + noise.pose_rad * rng.normal(size=turn.shape) / np.sqrt(3)
         noisy = Rotation.from_rotvec(pose.reshape(-1, 3)) * Rotation.from_rotvec(
             turn.reshape(-1, 3)

@@ -74,7 +74,7 @@ def _pick(
 def _shared_betas(
     bodies: tuple[Bodies, ...],
     keypoints: tuple[Keypoints, ...],
-    picked: list[tuple[Int64[np.ndarray, " M"], Int64[np.ndarray, " M"]]],
+    picked: list[tuple[np.ndarray, np.ndarray]],
 ) -> dict[int, Float64[np.ndarray, " 10"]]:
     """Weighted median of each coefficient; rows that show more of the body weigh more."""
     person = np.concatenate([p for _, p in picked])

@@ -42,10 +42,10 @@ def cut_into_pieces(rows: Rows, limit: int, overlap_s: float) -> list[Piece]:
 
 def blend(
     pieces: list[Piece],
-    results: list[tuple[Float64[np.ndarray, "M 24 3"], Float64[np.ndarray, "M 3"]]],
+    results: list[tuple[np.ndarray, np.ndarray]],
     count: int,
 ) -> tuple[Float64[np.ndarray, "N 24 3"], Float64[np.ndarray, "N 3"]]:
-    """Pose and translation of all rows; weighted chordal means where pieces overlap."""
+    """Pose (M, 24, 3) and translation (M, 3) of the pieces joined; weighted means in overlaps."""
     pose, transl = np.zeros((count, 24, 3)), np.zeros((count, 3))
     total = np.zeros(count)
     for piece, (part_pose, part_transl) in zip(pieces, results, strict=True):
