@@ -50,11 +50,15 @@ class AcceptanceConfig(StageConfig):
     """Largest robust cost per common keypoint of a pair (squared standard deviations)."""
     min_inliers: float = Field(default=0.6, ge=0, le=1)
     """Least share of a pair's common keypoints on which both images agree."""
-    max_single_cost: float = Field(default=1.3, gt=0, le=50)
+    max_mean_cost: float = Field(default=1.7, gt=0, le=50)
+    """Largest mean of that cost over all pairs."""
+    max_single_cost: float = Field(default=1.1, gt=0, le=50)
     """`max_pair_cost` where a single pair must carry the whole cut: one standing figure looks
     much like another, so it has to fit well."""
     min_single_inliers: float = Field(default=0.85, ge=0, le=1)
     """`min_inliers` where a single pair must carry the whole cut."""
+    max_single_residual: float = Field(default=0.03, gt=0, le=1)
+    """`max_residual_of_height` where a single pair must carry the whole cut."""
     max_residual_of_height: float = Field(default=0.06, gt=0, le=1)
     """Largest root mean square reprojection error over all pairs, as a fraction of the person's
     height in pixels."""

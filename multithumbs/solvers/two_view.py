@@ -19,7 +19,7 @@ Lengths are metres in the axes of camera ``a``; images are in pixels.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from multithumbs.geometry import projection, rigid, robust, rotations
@@ -111,11 +111,11 @@ class _Residuals(NamedTuple):
 
 
 def gather_pairs(
-    a: ViewPeople, b: ViewPeople, pairs: Float[Tensor, "H M 2"], noise: NoiseModel
+    a: ViewPeople, b: ViewPeople, pairs: Int64[Tensor, "H M 2"], noise: NoiseModel
 ) -> PairObservations:
     """Observations of each hypothesis; ``pairs`` holds rows of ``a`` and ``b``, -1 where empty."""
     used = (pairs >= 0).all(-1)
-    rows = pairs.clamp_min(0).long()
+    rows = pairs.clamp_min(0)
 
     def take(field: str) -> Tensor:
         first, second = getattr(a, field), getattr(b, field)

@@ -136,24 +136,22 @@ def rejection(found: TwoView | None, missing: int, config: AcceptanceConfig) -> 
     """
     if found is None:
         return "no person of one side agrees with any person of the other side"
+    single = len(found.pairs) == 1
+    cost, inliers = float(found.pair_cost.mean()), float(found.inliers.min())
     residual = float(found.residual_of_height.square().mean().sqrt())
-    if residual > config.max_residual_of_height:
+    max_cost = config.max_single_cost if single else config.max_mean_cost
+    min_inliers = config.min_single_inliers if single else config.min_inliers
+    max_residual = config.max_single_residual if single else config.max_residual_of_height
+    if cost > max_cost or inliers < min_inliers or residual > max_residual:
         return (
-            f"keypoints disagree by {residual:.1%} of a person's height, "
-            f"at most {config.max_residual_of_height:.1%} is accepted"
+            f"{len(found.pairs)} common people fit too loosely: cost {cost:.2f} (at most "
+            f"{max_cost:.2f}), {inliers:.0%} of keypoints agree (at least {min_inliers:.0%}), off "
+            f"by {residual:.1%} of a height (at most {max_residual:.1%})"
         )
     if missing > config.max_missing_per_pair * (len(found.pairs) - 1):
         return (
             f"{missing} people should be seen from the other side of the cut and are not, "
             f"with {len(found.pairs)} matched"
-        )
-    if len(found.pairs) > 1:
-        return ""
-    cost, inliers = float(found.pair_cost[0]), float(found.inliers[0])
-    if cost > config.max_single_cost or inliers < config.min_single_inliers:
-        return (
-            f"a single common person fits too loosely to carry the cut (cost {cost:.2f} of at "
-            f"most {config.max_single_cost:.2f}, {inliers:.0%} of keypoints agree)"
         )
     return ""
 
