@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import multithumbs
 from multithumbs.batch import run_batch
 from multithumbs.config.compose import load_config
 from multithumbs.demo import run_demo
+from multithumbs.errors import ArtifactError
 from multithumbs.export.result import load_result
 from multithumbs.export.summary import load_summary
 from multithumbs.pipeline import run_video
@@ -108,7 +110,12 @@ def test_the_shortest_videos(tmp_path: Path, count: int) -> None:
 
 def test_death_at_any_moment(clip: Path, finished: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "multithumbs.cli", "run", str(clip), "--out", str(tmp_path)]
-    for stage in ("detections", "odometry", "overlay"):
+    deaths = (
+        ("detections", signal.SIGKILL),
+        ("odometry", signal.SIGINT),
+        ("overlay", signal.SIGKILL),
+    )
+    for stage, death in deaths:
         with subprocess.Popen(
             [*command, "--json-log"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         ) as process:
@@ -117,11 +124,45 @@ def test_death_at_any_moment(clip: Path, finished: Path, tmp_path: Path) -> None
                 if '"item_begins"' in line and f'"{stage}"' in line:
                     time.sleep(0.05)
                     break
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pid, death)
+            last_words = process.stderr.read()
+        if death is signal.SIGINT:
+            assert process.returncode == 130
+            assert "Traceback" not in last_words
+            assert json.loads(last_words.splitlines()[-1])["event"] == "interrupted"
     done = run_video(clip, load_config(), out=tmp_path)
     assert_same(load_result(done.folder / "result.npz"), load_result(finished / "result.npz"))
     assert {path.name for path in done.folder.iterdir()} >= FILES
     assert not [path for path in done.folder.rglob(".*") if path.name != ".lock"]
+
+
+def test_a_disk_that_fills_up(clip: Path, finished: Path, tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    tool = shutil.which("mount")
+    command = [tool or "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)]
+    if tool is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        folder = mount / finished.name
+        shutil.copytree(finished / "index", folder / "index")
+        shutil.copytree(finished / "stages", folder / "stages")
+        shutil.rmtree(folder / "stages" / "odometry")
+        before = sorted(path for path in folder.rglob("*.json"))
+        free = shutil.disk_usage(mount).free
+        (mount / "ballast").write_bytes(bytes(free - 8192))
+        with pytest.raises(
+            ArtifactError, match=r"No space left on device; free or unlock"
+        ) as caught:
+            run_video(clip, load_config(), out=mount)
+        assert "\n" not in str(caught.value)
+        assert sorted(path for path in folder.rglob("*.json")) == before
+        (mount / "ballast").unlink()
+        config = load_config(["outputs.overlay.enabled=false", "outputs.world.enabled=false"])
+        run_video(clip, config, out=mount)
+        assert_same(load_result(folder / "result.npz"), load_result(finished / "result.npz"))
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
 
 
 @pytest.mark.slow

@@ -13,15 +13,21 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Errors that are the user's are one line on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json-log" in words
     try:
         return _dispatch(words)
     except MultithumbsError as error:
-        _complain(error, as_json="--json-log" in words)
+        _say(
+            f"multithumbs: error: {_one_line(error)}",
+            {"event": "error", "type": type(error).__name__, "message": _one_line(error)}
+            | {"exit_code": error.exit_code},
+            as_json,
+        )
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "multithumbs: interrupted; finished parts are kept, the same command goes on\n"
-        )
+        advice = "finished parts are kept, the same command goes on"
+        event = {"event": "interrupted", "message": advice, "exit_code": INTERRUPTED}
+        _say(f"multithumbs: interrupted; {advice}", event, as_json)
         return INTERRUPTED
 
 
@@ -51,10 +57,9 @@ def _dispatch(words: list[str]) -> int:
             return doctor(arguments)
 
 
-def _complain(error: MultithumbsError, *, as_json: bool) -> None:
-    line = " ".join(str(error).split())
-    if as_json:
-        event = {"event": "error", "type": type(error).__name__, "message": line}
-        sys.stderr.write(json.dumps({**event, "exit_code": error.exit_code}) + "\n")
-    else:
-        sys.stderr.write(f"multithumbs: error: {line}\n")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _say(line: str, event: dict[str, str | int], as_json: bool) -> None:
+    sys.stderr.write((json.dumps(event) if as_json else line) + "\n")
