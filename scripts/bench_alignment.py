@@ -98,10 +98,9 @@ def run(cut: OracleCut, body: BodyModel, configs: list) -> list[Row] | None:
         return None
     nan = float("nan")
     rows = [Row(nan, nan, *camera_error(scene.scene_from_cam, cut.after_from_before), nan)]
-    masks = (cut.sides[0].masks, cut.sides[1].masks)
     for config in configs:
         people = pose_people(sides, scene.pair, body, config.objective)
-        problem = build_problem(people, sides, masks, scene, config.objective)
+        problem = build_problem(people, sides, scene, config.objective)
         state = algorithm1.start(people, problem, scene)
         begun = time.perf_counter()
         state = algorithm1.solve(problem, state, config)

@@ -47,4 +47,4 @@ def run(
         for side, frame in enumerate((cut.before, cut.after))
     )
     body = load_body(work.body_npz, device=work.runtime.device)
-    return backend.align((before, after), masks, boundaries, body, work.config)
+    return backend.align((before, after), boundaries, body, work.config)

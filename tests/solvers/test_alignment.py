@@ -33,8 +33,7 @@ def cut_problem(body):
     empty = np.zeros(sides[0].hw, dtype=bool)
     scene = people_backend.reconstruct(sides, (grey, grey), (empty, empty), body, config, "cpu")
     people = pose_people(sides, scene.pair, body, PAPER.objective)
-    masks = (cut.sides[0].masks, cut.sides[1].masks)
-    problem = build_problem(people, sides, masks, scene, PAPER.objective)
+    problem = build_problem(people, sides, scene, PAPER.objective)
     return cut, problem, algorithm1.start(people, problem, scene)
 
 

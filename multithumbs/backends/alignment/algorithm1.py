@@ -11,7 +11,7 @@ from multithumbs.config.alignment import AdamWAlignmentConfig, Eq1Config, LmAlig
 from multithumbs.geometry import rigid, rotations
 from multithumbs.solvers import alignment as eq1
 from multithumbs.solvers import alignment_adamw, alignment_lm
-from multithumbs.types import Alignment, BoundaryScene, CutStatus, Masks
+from multithumbs.types import Alignment, BoundaryScene, CutStatus
 
 SolverConfig = LmAlignmentConfig | AdamWAlignmentConfig
 Sides = tuple[BoundarySide, BoundarySide]
@@ -19,7 +19,6 @@ Sides = tuple[BoundarySide, BoundarySide]
 
 def align(
     sides: Sides,
-    masks: tuple[Masks, Masks],
     scene: BoundaryScene,
     body: BodyModel,
     config: SolverConfig,
@@ -30,7 +29,7 @@ def align(
     if min(len(side) for side in sides) == 0:
         return failed(scene, "one side of the cut has no bodies to align")
     people = pose_people(sides, scene.pair, body, config.objective)
-    problem = build_problem(people, sides, masks, scene, config.objective)
+    problem = build_problem(people, sides, scene, config.objective)
     state = solve(problem, start(people, problem, scene), config)
     weights = stage3_weights(config)
     anchor = rigid.inverse(metric_cameras(scene, people.uv))

@@ -13,7 +13,7 @@ from multithumbs.body import BodyModel
 from multithumbs.config.alignment import Eq1Config
 from multithumbs.geometry.rotations import matrix_from_axis_angle
 from multithumbs.solvers.alignment import AlignmentProblem
-from multithumbs.types import KEYPOINT_NAMES, BoundaryScene, Masks
+from multithumbs.types import KEYPOINT_NAMES, BoundaryScene
 
 _HIPS = (KEYPOINT_NAMES.index("left_hip"), KEYPOINT_NAMES.index("right_hip"))
 
@@ -108,15 +108,14 @@ def _facing(
 def build_problem(
     people: PosedPeople,
     sides: tuple[BoundarySide, BoundarySide],
-    masks: tuple[Masks, Masks],
     scene: BoundaryScene,
     config: Eq1Config,
 ) -> AlignmentProblem:
     """Tensors of the objective; the scene's points in metres."""
     inside, outside = [], []
-    for side, shot_masks in zip(sides, masks, strict=True):
-        for row in side.row:
-            mask = coarse_mask(shot_masks.dense(int(row)), config.mask_stride)
+    for side in sides:
+        for full in side.mask:
+            mask = coarse_mask(full, config.mask_stride)
             inside.append(mask)
             outside.append(distance_to(mask) * config.mask_stride)
 

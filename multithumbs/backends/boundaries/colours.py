@@ -26,7 +26,10 @@ _ALONG: Final = np.linspace(0.2, 0.8, 7)
 def limb_colours(
     image: UInt8[np.ndarray, "H W 3"], side: BoundarySide
 ) -> tuple[Float[np.ndarray, "N R 3"], Float[np.ndarray, "N R"]]:
-    """Median colour of each region in [0, 1], and its weight (0 where no bone of it was seen)."""
+    """Median colour of each region in [0, 1], and its weight (0 where no bone of it was seen).
+
+    Only pixels of the person's own mask count, where there is one: others may stand in front.
+    """
     colours = np.zeros((len(side), len(_REGIONS), 3))
     weights = np.zeros((len(side), len(_REGIONS)))
     for region, bones in enumerate(_REGIONS):
@@ -35,11 +38,15 @@ def limb_colours(
         seen = side.confidence[:, ends].min(-1)  # (N, 2 bones)
         uv = a[:, :, None] + _ALONG[:, None] * (b - a)[:, :, None]
         rgb = sample_bilinear(image, uv.reshape(-1, 2)).reshape(*uv.shape[:3], 3) / 255
+        column, row = np.moveaxis(uv.astype(np.int64), -1, 0)
+        row, column = row.clip(0, side.hw[0] - 1), column.clip(0, side.hw[1] - 1)
         for person in range(len(side)):
-            if seen[person].max() > 0:
-                samples = rgb[person][seen[person] > 0].reshape(-1, 3)
-                colours[person, region] = np.median(samples, axis=0)
-                weights[person, region] = seen[person].max()
+            mask = side.mask[person]
+            own = mask[row[person], column[person]] if mask.any() else True
+            use = (seen[person] > 0)[:, None] & own
+            if use.any():
+                colours[person, region] = np.median(rgb[person][use], axis=0)
+                weights[person, region] = (seen[person][:, None] * use).max()
     return colours, weights
 
 

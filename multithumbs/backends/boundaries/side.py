@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 
 from multithumbs.types import Bodies, Detections, Keypoints, Masks, Tracks
 
@@ -25,6 +25,8 @@ class BoundarySide:
     transl: Float[np.ndarray, "N 3"]
     joints_cam: Float[np.ndarray, "N 24 3"]
     body_confidence: Float[np.ndarray, " N"]
+    mask: Bool[np.ndarray, "N H W"]
+    """All False for a person without a mask."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -73,6 +75,9 @@ def gather_side(
         transl=bodies.transl[row],
         joints_cam=bodies.joints_cam[row],
         body_confidence=bodies.confidence[row],
+        mask=np.stack([masks.dense(int(r)) for r in row])
+        if len(row)
+        else np.zeros((0, *masks.hw), dtype=bool),
     )
 
 

@@ -1,0 +1,55 @@
+"""A `Work` for one cut between two one-frame shots of the boundary oracle."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from multithumbs.body import EMBEDDED_BODY
+from multithumbs.synth.boundary_oracle import CutSetup, OracleCut, make_cut
+from multithumbs.types import VideoInfo
+from multithumbs.types.work import CutItem, Runtime, Work
+
+
+class TwoFrames:
+    """Frame 0 lies before the cut, frame 1 after it."""
+
+    def __init__(self, images) -> None:
+        self._images = images
+        self.info = VideoInfo(
+            sha256="0" * 64,
+            hw=images[0].shape[:2],
+            frame_rate=Fraction(25),
+            timestamps_s=np.arange(2) / 25,
+        )
+
+    def frames(self, start, end, step=1):
+        raise NotImplementedError
+
+    def frame(self, index):
+        return self._images[index]
+
+
+def work_at_cut(config, hw, images=None) -> Work:
+    grey = [np.full((*hw, 3), 127, dtype=np.uint8)] * 2
+    return Work(
+        video=TwoFrames(images or grey),
+        config=config,
+        runtime=Runtime(threads=1),
+        shot=None,
+        cut=CutItem(index=0, before=0, after=1),
+        body_npz=EMBEDDED_BODY,
+        checkpoints={},
+        progress=lambda done, total: None,
+    )
+
+
+def inputs(cut: OracleCut) -> dict:
+    """What `boundaries` reads of both shots."""
+    names = ("detections", "keypoints", "masks", "bodies", "tracks")
+    return {name: tuple(getattr(side, name) for side in cut.sides) for name in names}
+
+
+def small_cut(body, seed=0, **setup) -> OracleCut:
+    return make_cut(
+        body, CutSetup(hw=(360, 640), focal_px=550.0, view_rad=1.0, mask_stride=4, **setup), seed
+    )

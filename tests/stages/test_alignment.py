@@ -1,0 +1,100 @@
+"""Stage `alignment`: what it hands on, and its failures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from multithumbs.config.alignment import (
+    AdamWAlignmentConfig,
+    AlignmentLimitsConfig,
+    LmAlignmentConfig,
+)
+from multithumbs.config.boundaries import PeopleBoundariesConfig
+from multithumbs.stages import alignment, boundaries
+from multithumbs.types import CutStatus
+
+from . import cuts
+
+HW = (360, 640)
+
+
+@pytest.fixture(scope="module")
+def cut(body):
+    return cuts.small_cut(body, seed=1, people=3)
+
+
+@pytest.fixture(scope="module")
+def scene(cut):
+    return boundaries.run(cuts.work_at_cut(PeopleBoundariesConfig(), HW), **cuts.inputs(cut))
+
+
+def align(cut, scene, config):
+    return alignment.run(cuts.work_at_cut(config, HW), boundaries=scene, **cuts.inputs(cut))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [LmAlignmentConfig(), AdamWAlignmentConfig(stage2_iterations=60, stage3_iterations=60)],
+    ids=["lm", "adamw"],
+)
+def test_everyone_of_both_sides_stands_in_the_scene(body, cut, scene, config):
+    aligned = align(cut, scene, config)
+    assert aligned.status is CutStatus.ALIGNED
+    assert aligned.side.tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(aligned.scene_from_cam[0], np.eye(4), atol=1e-9)
+    who = np.concatenate(
+        [side.who[aligned.row[aligned.side == i]] for i, side in enumerate(cut.sides)]
+    )
+    error = np.linalg.norm(aligned.joints_scene[:, 0] - cut.pelvis_before[who], axis=1)
+    assert error.mean() < 0.5
+    assert [who[a] == who[b] for a, b in aligned.pair] == [True] * len(aligned.pair)
+    assert len(aligned.pair) == 3
+    assert np.isfinite(aligned.loss)
+    # global_orient and transl are smplx's: with pose and shape they give the joints.
+    fits = [(side.bodies, r) for side, r in zip(cut.sides, rows, strict=True)]
+    pose = np.concatenate([bodies.pose[r] for bodies, r in fits])
+    betas = np.concatenate([bodies.betas[r] for bodies, r in fits])
+    pose[:, 0] = aligned.global_orient
+    posed = body.posed(*(torch.tensor(x) for x in (pose, betas, aligned.transl)))
+    np.testing.assert_allclose(posed.joints.numpy(), aligned.joints_scene, atol=1e-8)
+
+
+def test_the_same_input_gives_the_same_bits(cut, scene):
+    first, second = (align(cut, scene, LmAlignmentConfig()) for _ in range(2))
+    assert np.array_equal(first.joints_scene, second.joints_scene)
+
+
+def test_a_failed_scene_stays_failed_for_its_reason(cut, scene):
+    failed = replace(scene, status=CutStatus.FAILED, reason="nobody is seen after the cut")
+    aligned = align(cut, failed, LmAlignmentConfig())
+    assert aligned.status is CutStatus.FAILED
+    assert aligned.reason == failed.reason
+    assert len(aligned.side) == 0
+    assert np.isnan(aligned.loss)
+
+
+def test_too_large_a_residual_fails(cut, scene):
+    strict = LmAlignmentConfig(limits=AlignmentLimitsConfig(max_residual_of_height=1e-4))
+    aligned = align(cut, scene, strict)
+    assert aligned.status is CutStatus.FAILED
+    assert "keypoints" in aligned.reason
+
+
+def test_a_scene_of_another_scale_is_brought_to_metres(cut, scene):
+    halved = replace(
+        scene,
+        metres_per_unit=2.0,
+        points_scene=scene.points_scene / 2,
+        scene_from_cam=np.array([_shrunk(m) for m in scene.scene_from_cam]),
+    )
+    first = align(cut, scene, LmAlignmentConfig())
+    second = align(cut, halved, LmAlignmentConfig())
+    np.testing.assert_allclose(second.joints_scene, first.joints_scene, atol=1e-4)
+
+
+def _shrunk(matrix):
+    shrunk = matrix.copy()
+    shrunk[:3, 3] /= 2
+    return shrunk

@@ -1,0 +1,191 @@
+"""Stage `boundaries`: aligned cuts, failed cuts, the point map, colours and background."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from multithumbs.backends.boundaries.background import background_matches, match_features
+from multithumbs.backends.boundaries.colours import colour_cost
+from multithumbs.backends.boundaries.point_map import estimate_floor
+from multithumbs.backends.boundaries.side import boundary_rows, gather_side
+from multithumbs.config.boundaries import (
+    AppearanceConfig,
+    BackgroundConfig,
+    PeopleBoundariesConfig,
+)
+from multithumbs.stages import boundaries
+from multithumbs.types import CutStatus
+
+from . import cuts
+
+
+@pytest.fixture(scope="module")
+def cut(body):
+    return cuts.small_cut(body, seed=1, people=3)
+
+
+@pytest.fixture(scope="module")
+def scene(cut):
+    return boundaries.run(
+        cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640)), **cuts.inputs(cut)
+    )
+
+
+def test_the_relative_camera_and_the_pairs_are_found(cut, scene):
+    assert scene.status is CutStatus.ALIGNED
+    assert scene.reason == ""
+    assert np.array_equal(scene.scene_from_cam[0], np.eye(4))
+    found, true = scene.scene_from_cam[1], np.linalg.inv(cut.after_from_before)
+    cosine = (np.trace(found[:3, :3].T @ true[:3, :3]) - 1) / 2
+    assert np.degrees(np.arccos(np.clip(cosine, -1, 1))) < 5
+    assert np.linalg.norm(found[:3, 3] - true[:3, 3]) < 0.8
+    before, after = cut.sides
+    assert [before.who[a] == after.who[b] for a, b in scene.pair] == [True] * 3
+
+
+def test_the_point_map_covers_the_image_and_lies_on_bodies_in_their_masks(cut, scene):
+    assert scene.points_scene.shape == (2, 45, 80, 3)
+    v, u = np.indices((45, 80))
+    pixels = np.stack([(u + 0.5) * 8, (v + 0.5) * 8], axis=-1)
+    for side in range(2):
+        cam = scene.points_scene[side] - scene.scene_from_cam[side, :3, 3]
+        cam = cam @ scene.scene_from_cam[side, :3, :3]
+        known = np.isfinite(cam).all(-1)
+        projected = cam[known] @ scene.K[side].T
+        assert np.abs(projected[:, :2] / projected[:, 2:] - pixels[known]).max() < 1e-3
+        assert (scene.confidence[side][~known] == 0).all()
+        person = scene.confidence[side] > 0.5
+        joints = cut.sides[side].bodies.joints_cam.reshape(-1, 3)
+        joints = joints @ scene.scene_from_cam[side, :3, :3].T + scene.scene_from_cam[side, :3, 3]
+        apart = scene.points_scene[side][person][:, None] - joints
+        nearest = np.linalg.norm(apart, axis=-1).min(1)
+        assert person.sum() > 20
+        assert nearest.max() < 0.5
+
+
+def test_the_floor_lies_under_standing_feet_with_up_up(body, cut):
+    sides = tuple(_side(side, frame) for frame, side in enumerate(cut.sides))
+    keypoints = tuple(
+        body.posed(*(torch.tensor(x) for x in (s.pose, s.betas, s.transl))).keypoints.numpy()
+        for s in sides
+    )
+    truth = np.stack([np.eye(4), np.linalg.inv(cut.after_from_before)])
+    point, normal = estimate_floor(truth, sides, keypoints)
+    # OpenCV's y points down, and the cameras look a little downwards at most.
+    assert normal[1] < -0.9
+    pelvis = cut.pelvis_before
+    heights = (pelvis - point) @ normal
+    assert (heights > 0.4).all()
+    assert (heights < 1.4).all()
+
+
+def _side(side, frame):
+    return gather_side(
+        frame, side.detections, side.keypoints, side.bodies, side.tracks, side.masks,
+        window_frames=0, min_confidence=0.3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_nobody_on_one_side_fails_with_the_side_named(cut, side):
+    inputs = cuts.inputs(cut)
+    bodies = list(inputs["bodies"])
+    bodies[side] = replace(bodies[side], confidence=np.zeros(len(bodies[side])))
+    inputs["bodies"] = tuple(bodies)
+    scene = boundaries.run(cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640)), **inputs)
+    assert scene.status is CutStatus.FAILED
+    assert ("before", "after")[side] in scene.reason
+    assert scene.points_scene.size == 0
+    assert len(scene.pair) == 0
+
+
+def test_a_change_of_place_fails(body):
+    failed = []
+    for seed in range(3):
+        cut = cuts.small_cut(body, seed=seed, people=3, unrelated=True)
+        work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640))
+        scene = boundaries.run(work, **cuts.inputs(cut))
+        failed.append(scene.status is CutStatus.FAILED and scene.reason != "")
+    assert sum(failed) >= 2
+
+
+def test_a_row_of_a_neighbouring_frame_stands_in_for_a_missed_one(cut):
+    side = cut.sides[0]
+    moved = replace(side.detections, frame=np.array([0, 2, 9]))
+    tracks = replace(side.tracks, track=np.array([0, 1, 2]))
+    assert boundary_rows(0, moved, side.bodies, tracks, 2).tolist() == [0, 1]
+    assert boundary_rows(0, moved, side.bodies, tracks, 0).tolist() == [0]
+    same = replace(side.tracks, track=np.array([0, 0, -1]))
+    assert boundary_rows(0, moved, side.bodies, same, 20).tolist() == [0]
+
+
+def _dress(side, shirts, trousers, gain=1.0):
+    """An image with everyone's torso and legs painted."""
+    image = np.full((360, 640, 3), 90, dtype=np.uint8)
+    for person in range(len(side.keypoints.uv)):
+        uv = side.keypoints.uv[person]
+        who = side.who[person]
+        for bones, colour in (
+            (((5, 11), (6, 12), (5, 7), (6, 8), (7, 9), (8, 10)), shirts[who]),
+            (((11, 13), (12, 14), (13, 15), (14, 16)), trousers[who]),
+        ):
+            painted = tuple(int(min(c * gain, 255)) for c in colour)
+            for a, b in bones:
+                cv2.line(image, uv[a].astype(int).tolist(), uv[b].astype(int).tolist(), painted, 9)
+    return image
+
+
+def test_colours_tell_people_apart_in_another_light(body):
+    cut = cuts.small_cut(body, seed=6, people=2, room_m=1.2)
+    shirts, trousers = ((200, 40, 40), (40, 60, 200)), ((40, 40, 60), (190, 180, 150))
+    images = (
+        _dress(cut.sides[0], shirts, trousers),
+        _dress(cut.sides[1], shirts, trousers, gain=0.7),
+    )
+    sides = tuple(_side(side, frame) for frame, side in enumerate(cut.sides))
+    cost = colour_cost(images, sides, AppearanceConfig())
+    same = cut.sides[0].who[:, None] == cut.sides[1].who[None]
+    assert cost[same].max() < cost[~same].min()
+
+
+def test_colours_veto_strangers(cut):
+    shirts = [(220, 30, 30)] * 3
+    images = [
+        _dress(cut.sides[0], shirts, [(30, 30, 30)] * 3),
+        _dress(cut.sides[1], [(30, 30, 30)] * 3, [(240, 200, 40)] * 3),
+    ]
+    work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), images)
+    scene = boundaries.run(work, **cuts.inputs(cut))
+    assert scene.status is CutStatus.FAILED
+    assert "dressed" in scene.reason
+
+
+def test_background_matches_follow_a_turn_of_the_camera():
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(rng.integers(0, 255, (480, 640, 3), dtype=np.uint8), (0, 0), 3)
+    first = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
+    K = np.array([[700.0, 0, 320], [0, 700, 240], [0, 0, 1]])
+    turn = cv2.Rodrigues(np.array([0.02, 0.08, 0.0]))[0]
+    homography = K @ turn @ np.linalg.inv(K)
+    # OpenCV warps between integer centres; ours lie at one half.
+    shift = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    second = cv2.warpPerspective(first, np.linalg.inv(shift) @ homography @ shift, (640, 480))
+    nobody = np.zeros((480, 640), dtype=bool)
+    people = nobody.copy()
+    people[:, :200] = True
+    config = BackgroundConfig()
+    uv = match_features((first, second), (people, nobody), config)
+    assert (uv[0, :, 0] > 200).all()
+    matches = background_matches((first, second), (people, nobody), np.stack([K, K]), config)
+    assert matches is not None
+    ones = np.ones((matches.uv.shape[1], 1))
+    moved = np.c_[matches.uv[0].numpy(), ones] @ homography.T
+    error = np.linalg.norm(moved[:, :2] / moved[:, 2:] - matches.uv[1].numpy(), axis=1)
+    assert np.median(error) < 0.5
+    unrelated = cv2.GaussianBlur(rng.integers(0, 255, (480, 640, 3), dtype=np.uint8), (0, 0), 3)
+    assert (
+        background_matches((first, unrelated), (nobody, nobody), np.stack([K, K]), config) is None
+    )

@@ -1,0 +1,284 @@
+"""Stage `identities`: cuts, absences, fragments, islands, and nobody twice in one frame."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from multithumbs.body import EMBEDDED_BODY
+from multithumbs.config.identities import HungarianIdentitiesConfig
+from multithumbs.stages import identities
+from multithumbs.types import (
+    Alignment,
+    Bodies,
+    Cameras,
+    CutStatus,
+    Detections,
+    Keypoints,
+    Shots,
+    Textures,
+    Tracks,
+    VideoInfo,
+)
+from multithumbs.types.work import Runtime, Work
+
+FPS = 25
+RED, BLUE, GREEN = (200, 40, 40), (40, 40, 200), (40, 180, 60)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A track: who, in which shot, over which frames, where (start, end of the track), how."""
+
+    shot: int
+    start: int
+    end: int
+    place: tuple[float, float, float]
+    colour: tuple[int, int, int] = RED
+    to: tuple[float, float, float] | None = None
+    pose_rad: float = 0.0
+
+
+class Clock:
+    def __init__(self, frames):
+        self.info = VideoInfo(
+            sha256="0" * 64,
+            hw=(360, 640),
+            frame_rate=Fraction(FPS),
+            timestamps_s=np.arange(frames) / FPS,
+        )
+
+    def frames(self, start, end, step=1):
+        raise NotImplementedError
+
+    def frame(self, index):
+        raise NotImplementedError
+
+
+def identify(ends, tracks, failed=(), config=None):
+    """Persons of ``tracks``, in their order; every shot's camera is the world's.
+
+    ``ends``: the frame after each shot's last; ``failed``: cuts that could not be aligned.
+    """
+    bounds = np.array([0, *ends])
+    count = len(ends)
+    parts = {name: [] for name in ("detections", "tracks", "bodies", "keypoints", "textures")}
+    for shot in range(count):
+        seen = [t for t in tracks if t.shot == shot]
+        rows = sorted(
+            (frame, index) for index, t in enumerate(seen) for frame in range(t.start, t.end)
+        )
+        frame = np.array([f for f, _ in rows], dtype=np.int64)
+        which = np.array([i for _, i in rows], dtype=np.int64)
+        n = len(rows)
+        joints = np.zeros((n, 24, 3))
+        pose = np.zeros((n, 24, 3))
+        for row, (f, i) in enumerate(rows):
+            track = seen[i]
+            share = (f - track.start) / max(track.end - 1 - track.start, 1)
+            end = np.array(track.to or track.place)
+            joints[row, 0] = (1 - share) * np.array(track.place) + share * end
+            pose[row, 1:, 0] = track.pose_rad
+        parts["detections"].append(
+            Detections(
+                frame=frame, box_xyxy=np.zeros((n, 4)), score=np.ones(n), roi=np.zeros((n, 4))
+            )
+        )
+        parts["tracks"].append(Tracks(track=which))
+        parts["bodies"].append(
+            Bodies(
+                pose=pose,
+                betas=np.zeros((n, 10)),
+                transl=joints[:, 0],
+                joints_cam=joints,
+                K=np.repeat(np.eye(3)[None], n, axis=0),
+                confidence=np.ones(n),
+                residual_px=np.zeros(n),
+            )
+        )
+        parts["keypoints"].append(
+            Keypoints(
+                uv=np.zeros((n, 23, 2)),
+                confidence=np.ones((n, 23)),
+                xyz=np.zeros((n, 23, 3)),
+                xyz_confidence=np.zeros((n, 23)),
+            )
+        )
+        rgb = np.array([t.colour for t in seen], dtype=np.uint8).reshape(-1, 1, 1, 3)
+        parts["textures"].append(
+            Textures(
+                track=np.arange(len(seen)),
+                rgb=np.tile(rgb, (1, 8, 8, 1)),
+                weight=np.ones((len(seen), 8, 8)),
+            )
+        )
+    frames = np.arange(bounds[-1])
+    shot_of = np.searchsorted(bounds, frames, side="right") - 1
+    island_of_shot = np.cumsum([0, *[int(c in failed) for c in range(count - 1)]])
+    cameras = Cameras(
+        frame=frames,
+        shot=shot_of.astype(np.int64),
+        island=island_of_shot[shot_of].astype(np.int64),
+        K=np.repeat(np.eye(3)[None], len(frames), axis=0),
+        world_from_cam=np.repeat(np.eye(4)[None], len(frames), axis=0),
+        tracked=np.ones(len(frames), dtype=bool),
+        metres_per_unit=np.ones(count),
+        scale_source=("none",) * count,
+        island_of_shot=island_of_shot.astype(np.int64),
+        cut_residual_m=np.zeros(count - 1),
+    )
+    shots = Shots(
+        start=bounds[:-1], end=bounds[1:], clean_start=bounds[:-1], clean_end=bounds[1:],
+        transition=np.ones(count, dtype=np.int64),
+    )  # fmt: skip
+    alignment = tuple(_no_bodies(c, bounds, c in failed) for c in range(count - 1))
+    work = Work(
+        video=Clock(bounds[-1]),
+        config=config or HungarianIdentitiesConfig(),
+        runtime=Runtime(),
+        shot=None,
+        cut=None,
+        body_npz=EMBEDDED_BODY,
+        checkpoints={},
+        progress=lambda done, total: None,
+    )
+    found = identities.run(
+        work,
+        shots=shots,
+        alignment=alignment,
+        cameras=cameras,
+        **{name: tuple(part) for name, part in parts.items()},
+    )
+    index = {}
+    for shot in range(count):
+        for track, seen in enumerate(t for t in tracks if t.shot == shot):
+            index[id(seen)] = (shot, track)
+    person = {(s, t): p for s, t, p in zip(found.shot, found.track, found.person, strict=True)}
+    return [int(person[index[id(t)]]) for t in tracks], found
+
+
+def _no_bodies(cut, bounds, failed) -> Alignment:
+    return Alignment(
+        status=CutStatus.FAILED if failed else CutStatus.ALIGNED,
+        reason="another place" if failed else "",
+        frame=np.array([bounds[cut + 1] - 1, bounds[cut + 1]]),
+        K=np.stack([np.eye(3)] * 2),
+        scene_from_cam=np.stack([np.eye(4)] * 2),
+        side=np.zeros(0, dtype=np.int64),
+        row=np.zeros(0, dtype=np.int64),
+        global_orient=np.zeros((0, 3)),
+        transl=np.zeros((0, 3)),
+        joints_scene=np.zeros((0, 24, 3)),
+        residual_px=np.zeros(0),
+        pair=np.zeros((0, 2), dtype=np.int64),
+        loss=0.0,
+    )
+
+
+def test_people_keep_their_place_across_a_cut_and_newcomers_are_new():
+    persons, found = identify(
+        [30, 60],
+        [
+            Seen(0, 0, 30, (0, 0, 5)),
+            Seen(0, 0, 30, (1.5, 0, 5), BLUE),
+            Seen(1, 30, 60, (1.6, 0, 5.2), BLUE),
+            Seen(1, 30, 60, (0.2, 0, 5)),
+            Seen(1, 30, 60, (-2.5, 0, 5), GREEN),
+        ],
+    )
+    assert persons == [0, 1, 1, 0, 2]
+    assert len(found.link_cost) == 2
+    assert found.link_distance_m.max() < 0.3
+    assert (found.confidence > 0.6).all()
+    assert not found.by_appearance.any()
+
+
+def test_beyond_tau_nobody_is_matched():
+    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), Seen(1, 30, 60, (0.9, 0, 5))])
+    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), Seen(1, 30, 60, (1.1, 0, 5))])
+    assert near == [0, 0]
+    assert far == [0, 1]
+
+
+def test_appearance_and_pose_decide_between_places_that_are_equally_near():
+    people = [Seen(0, 0, 30, (-0.3, 0, 5)), Seen(0, 0, 30, (0.3, 0, 5), BLUE)]
+    after = [Seen(1, 30, 60, (0, 0, 5.3), BLUE), Seen(1, 30, 60, (0, 0, 4.7))]
+    assert identify([30, 60], people + after)[0] == [0, 1, 1, 0]
+    people = [Seen(0, 0, 30, (-0.3, 0, 5)), Seen(0, 0, 30, (0.3, 0, 5), pose_rad=0.6)]
+    after = [Seen(1, 30, 60, (0, 0, 5.3), pose_rad=0.6), Seen(1, 30, 60, (0, 0, 4.7))]
+    assert identify([30, 60], people + after)[0] == [0, 1, 1, 0]
+
+
+def test_people_absent_for_a_shot_come_back_as_themselves():
+    persons, found = identify(
+        [30, 60, 90],
+        [
+            Seen(0, 0, 30, (0, 0, 5)),
+            Seen(0, 0, 30, (1.5, 0, 5), BLUE),
+            Seen(1, 30, 60, (-3, 0, 9), GREEN),
+            Seen(2, 60, 90, (1.9, 0, 5.4), BLUE),
+            Seen(2, 60, 90, (0.4, 0, 5.5)),
+        ],
+    )
+    assert persons == [0, 1, 2, 1, 0]
+    assert [0, 2] in found.link_shot.tolist()
+
+
+def test_after_an_absence_other_clothes_are_someone_else():
+    tracks = [Seen(0, 0, 30, (0, 0, 5)), Seen(2, 60, 90, (0, 0, 5), BLUE)]
+    assert identify([30, 60, 90], tracks)[0] == [0, 1]
+
+
+def test_someone_who_walks_is_expected_farther_on():
+    tracks = [
+        Seen(0, 0, 30, (0, 0, 5), to=(1.5, 0, 5)),
+        Seen(0, 0, 30, (2.4, 0, 5), RED),
+        Seen(1, 30, 60, (1.55, 0, 5), to=(3, 0, 5)),
+        Seen(1, 30, 60, (2.4, 0, 5), RED),
+    ]
+    assert identify([30, 60], tracks)[0] == [0, 1, 0, 1]
+
+
+def test_fragments_of_one_shot_are_joined_only_if_they_do_not_overlap():
+    apart = [Seen(0, 0, 20, (0, 0, 5)), Seen(0, 24, 50, (0.1, 0, 5))]
+    overlapping = [Seen(0, 0, 26, (0, 0, 5)), Seen(0, 24, 50, (0.1, 0, 5))]
+    assert identify([50], apart)[0] == [0, 0]
+    assert identify([50], overlapping)[0] == [0, 1]
+
+
+def test_islands_are_joined_by_looks_alone_and_only_without_doubt():
+    before = [Seen(0, 0, 30, (0, 0, 5)), Seen(0, 0, 30, (2, 0, 5), BLUE)]
+    same = [Seen(1, 30, 60, (7, 0, 3), BLUE)]
+    persons, found = identify([30, 60], before + same, failed={0})
+    assert persons == [0, 1, 1]
+    assert found.by_appearance.tolist() == [False, False, True]
+    assert np.isnan(found.link_distance_m).all()
+    twins = [Seen(0, 0, 30, (0, 0, 5), BLUE), Seen(0, 0, 30, (2, 0, 5), BLUE)]
+    assert identify([30, 60], twins + same, failed={0})[0] == [0, 1, 2]
+    strangers = [Seen(1, 30, 60, (0, 0, 5), GREEN)]
+    assert identify([30, 60], before + strangers, failed={0})[0] == [0, 1, 2]
+    alone = HungarianIdentitiesConfig(across_islands=False)
+    assert identify([30, 60], before + same, failed={0}, config=alone)[0] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nobody_is_ever_twice_in_one_frame(seed):
+    rng = np.random.default_rng(seed)
+    ends = [40, 80, 120, 160]
+    tracks = []
+    for shot in range(4):
+        for _ in range(5):
+            start = 40 * shot + int(rng.integers(0, 30))
+            place = tuple(rng.uniform([-1, 0, 4], [1, 0, 6]))
+            colour = (RED, BLUE, GREEN)[rng.integers(3)]
+            end = start + int(rng.integers(2, 40 * (shot + 1) - start + 1))
+            tracks.append(Seen(shot, start, min(end, 40 * (shot + 1)), place, colour))
+    persons, found = identify(ends, tracks, failed={1})
+    claimed = set()
+    for person, track in zip(persons, tracks, strict=True):
+        for frame in range(track.start, track.end):
+            assert (person, frame) not in claimed
+            claimed.add((person, frame))
+    assert len(found.person) == len(tracks)
+    assert ((found.confidence > 0) & (found.confidence <= 1)).all()
