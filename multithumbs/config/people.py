@@ -59,7 +59,7 @@ class LmPeopleConfig(StageConfig):
     ground: GroundConfig = GroundConfig()
     max_iterations: int = Field(default=12, ge=1, le=200)
     """Linearisations of each of the two rounds (without and with contact)."""
-    relative_tolerance: float = Field(default=1e-3, gt=0, lt=1)
+    relative_tolerance: float = Field(default=1e-2, gt=0, lt=1)
     """A person is done once a step gains less than this fraction of their cost."""
     rows_at_once: int = Field(default=1500, ge=50, le=100000)
     """Rows solved together; bounds memory (60 kB a row)."""

@@ -18,14 +18,19 @@ from torch import Tensor
 from multithumbs.body import BodyModel
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from multithumbs.solvers.banded import BlockBand, solve_bordered
-from multithumbs.solvers.smoothing_contact import Contact, contact_cost, linearise_contact
+from multithumbs.solvers.smoothing_contact import (
+    Contact,
+    contact_cost,
+    floor_equations,
+    still_equations,
+)
 from multithumbs.solvers.smoothing_terms import (
     ACTIVE,
     NUM_MOTION,
     Frames,
-    RowModel,
     Weights,
-    linearise_rows,
+    keypoint_equations,
+    normal_equations,
     row_costs,
 )
 
@@ -91,13 +96,13 @@ def smooth(
     start, prior = motion, shape_precision.numpy(force=True)
 
     def cost(state: Motion) -> Float[Tensor, " P"]:
-        rows = row_costs(body, frames, weights, state.rotmats, state.transl, state.betas[person])
-        total = rows.new_zeros(people).index_add(0, person, rows)
-        bend = _bend_cost(state, curvature)
-        total = total.index_add(0, person[: len(bend)], bend)
+        posed = body.posed_by_matrices(state.rotmats, state.betas[person], state.transl)
+        rows = row_costs(posed.keypoints, frames, weights, state.rotmats, state.transl)
         if contact is not None:
-            stand = contact_cost(body, contact, state.rotmats, state.transl, state.betas[person])
-            total = total.index_add(0, person, stand)
+            rows = rows + contact_cost(contact, posed.keypoints)
+        bend = _bend_cost(state, curvature)
+        total = rows.new_zeros(people).index_add(0, person, rows)
+        total = total.index_add(0, person[: len(bend)], bend)
         return total + shape_precision * ((state.betas - start.betas) ** 2).sum(-1)
 
     best = cost(motion)
@@ -183,14 +188,17 @@ def _step(
 ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "P 10"]] | None:
     person = timeline.person
     group = person.numpy(force=True)
-    rows = linearise_rows(
-        body, frames, weights, motion.rotmats, motion.transl, motion.betas[person]
-    )
+    linear = body.linearise(motion.rotmats, motion.betas[person], motion.transl)
+    equations = keypoint_equations(linear, frames, weights)
     matrix = BlockBand(len(group), NUM_MOTION)
     if contact is not None:
-        feet = linearise_contact(body, contact, motion.rotmats, motion.transl, motion.betas[person])
-        rows = RowModel(*(a + getattr(feet, name) for name, a in rows._asdict().items()))
-        matrix.add_next_blocks(feet.ahead.numpy(force=True))
+        equations = torch.cat([equations, floor_equations(contact, linear)], 1)
+    rows = normal_equations(equations, frames, weights, motion.rotmats, motion.transl)
+    if contact is not None:
+        still = still_equations(contact, linear)
+        rows.hessian.add_(still.hessian)
+        rows.gradient.add_(still.gradient)
+        matrix.add_next_blocks(still.ahead.numpy(force=True))
     matrix.add_diagonal_blocks(rows.hessian.numpy(force=True))
     gradient = rows.gradient.numpy(force=True).copy()
     bend = _bend(motion, curvature)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.body import BodyModel
-from multithumbs.solvers.smoothing_terms import motion_jacobian
+from multithumbs.body import PosedLinear
+from multithumbs.solvers.smoothing_terms import motion_columns
 
 SOLE_KEYPOINTS = (17, 18, 19, 20, 21, 22)
 """Big toe, small toe and heel of the left foot, then of the right."""
@@ -29,15 +29,9 @@ class Contact:
     floor_std_m: float
 
 
-def contact_cost(
-    body: BodyModel,
-    contact: Contact,
-    rotmats: Float[Tensor, "N 24 3 3"],
-    transl: Float[Tensor, "N 3"],
-    betas: Float[Tensor, "N 10"],
-) -> Float[Tensor, " N"]:
-    """Cost per row; a displacement is charged to the earlier of its two rows."""
-    soles = body.posed_by_matrices(rotmats, betas, transl).keypoints[:, list(SOLE_KEYPOINTS)]
+def contact_cost(contact: Contact, keypoints: Float[Tensor, "N 23 3"]) -> Float[Tensor, " N"]:
+    """Cost per row, given its posed keypoints; a displacement is charged to the earlier row."""
+    soles = keypoints[:, list(SOLE_KEYPOINTS)]
     height = (soles[..., 1] - contact.height) / contact.floor_std_m
     cost = (contact.on_floor * height**2).sum(-1)
     moved = soles.diff(dim=0) / contact.still_std_m
@@ -45,51 +39,45 @@ def contact_cost(
     return cost + torch.cat([slide, slide.new_zeros(1)])
 
 
-class ContactModel(NamedTuple):
-    """Gauss-Newton model of `contact_cost`; a displacement is charged to the earlier row."""
+def floor_equations(contact: Contact, linear: PosedLinear) -> Float[Tensor, "N 6 E"]:
+    """Weighted rows ``[by motion | by shape | residual]`` of "stands on the floor".
+
+    The shape matters: people of unknown size stand on one floor, and who is larger than
+    assumed stands further away and seems to sink into it.
+    """
+    chosen = list(SOLE_KEYPOINTS)
+    root = (contact.on_floor.sqrt() / contact.floor_std_m)[..., None]
+    by_rotation = motion_columns(linear.keypoints_by_rotation[:, chosen, 1])
+    by_transl = torch.zeros_like(by_rotation[..., :3])
+    by_transl[..., 1] = 1
+    by_shape = linear.keypoints_by_betas[:, chosen, 1]
+    off = (linear.keypoints[:, chosen, 1] - contact.height)[..., None]
+    return torch.cat([by_transl, by_rotation, by_shape, off], -1) * root
+
+
+class StillModel(NamedTuple):
+    """Gauss-Newton model of "does not move until the next row"."""
 
     hessian: Float[Tensor, "N D D"]
     ahead: Float[Tensor, "N_minus_1 D D"]
     """Block (next row, row)."""
     gradient: Float[Tensor, "N D"]
-    border: Float[Tensor, "N D 10"]
-    shape_hessian: Float[Tensor, "N 10 10"]
-    shape_gradient: Float[Tensor, "N 10"]
 
 
-def linearise_contact(
-    body: BodyModel,
-    contact: Contact,
-    rotmats: Float[Tensor, "N 24 3 3"],
-    transl: Float[Tensor, "N 3"],
-    betas: Float[Tensor, "N 10"],
-) -> ContactModel:
-    """How standing feet pull at motion and shape.
-
-    The shape matters: people of unknown size stand on one floor, and who is larger than
-    assumed stands further away and seems to sink into it.
-    """
-    linear = body.linearise(rotmats, betas, transl)
+def still_equations(contact: Contact, linear: PosedLinear) -> StillModel:
+    """How feet that stand tie a row to the next; a shape that both rows share hardly enters."""
     chosen = list(SOLE_KEYPOINTS)
-    soles = linear.keypoints[:, chosen]
-    by_motion = motion_jacobian(linear.keypoints_by_rotation[:, chosen])
-    by_shape = linear.keypoints_by_betas[:, chosen]
-    root = contact.on_floor.sqrt() / contact.floor_std_m
-    up, grow = by_motion[:, :, 1] * root[..., None], by_shape[:, :, 1] * root[..., None]
-    off = ((soles[..., 1] - contact.height) * root)[..., None]
-    hessian = up.transpose(-1, -2) @ up
-    gradient = (up * off).sum(1)
-    border = up.transpose(-1, -2) @ grow
-    shape_hessian = grow.transpose(-1, -2) @ grow
-    shape_gradient = (grow * off).sum(1)
-    # A foot that stands moves with neither shape nor time: the shape's part cancels here.
-    root = (contact.still[:-1].sqrt() / contact.still_std_m)[..., None]
-    before = (by_motion[:-1] * root[..., None]).flatten(1, 2)
-    after = (by_motion[1:] * root[..., None]).flatten(1, 2)
-    moved = (soles.diff(dim=0) * root).flatten(1)[..., None]
+    by_rotation = motion_columns(linear.keypoints_by_rotation[:, chosen].flatten(1, 2))
+    eye = torch.eye(3, dtype=by_rotation.dtype, device=by_rotation.device).repeat(6, 1)
+    jacobian = torch.cat([eye.expand(len(by_rotation), 18, 3), by_rotation], -1)
+    root = (contact.still[:-1].sqrt() / contact.still_std_m).repeat_interleave(3, 1)
+    before, after = jacobian[:-1] * root[..., None], jacobian[1:] * root[..., None]
+    moved = linear.keypoints[:, chosen].diff(dim=0).flatten(1)[..., None] * root[..., None]
+    size = jacobian.shape[-1]
+    hessian = jacobian.new_zeros(len(jacobian), size, size)
+    gradient = jacobian.new_zeros(len(jacobian), size)
     hessian[:-1] += before.transpose(-1, -2) @ before
     hessian[1:] += after.transpose(-1, -2) @ after
     gradient[:-1] -= (before * moved).sum(1)
     gradient[1:] += (after * moved).sum(1)
-    ahead = -after.transpose(-1, -2) @ before
-    return ContactModel(hessian, ahead, gradient, border, shape_hessian, shape_gradient)
+    return StillModel(hessian, -after.transpose(-1, -2) @ before, gradient)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.body import BodyModel
+from multithumbs.body import PosedLinear
 from multithumbs.geometry.projection import MIN_DEPTH_M, project, projection_jacobian
 from multithumbs.geometry.robust import geman_mcclure
 from multithumbs.geometry.rotations import axis_angle_from_matrix
@@ -17,6 +17,7 @@ ACTIVE = list(FREE_JOINTS)
 """Joints besides the root that move; toes, wrists and hands stay as the fit left them."""
 NUM_MOTION = 6 + 3 * len(ACTIVE)
 """Unknowns of a row: translation, root turn, turns of the active joints (right perturbations)."""
+_COLUMNS = [3 * joint + axis for joint in (0, *ACTIVE) for axis in range(3)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +67,20 @@ class RowModel(NamedTuple):
     shape_gradient: Float[Tensor, "N 10"]
 
 
-def motion_jacobian(by_rotation: Float[Tensor, "N K 3 24 3"]) -> Float[Tensor, "N K 3 D"]:
-    """Derivative of body points by a row's unknowns, from `BodyModel.linearise`."""
-    rotations = by_rotation[:, :, :, [0, *ACTIVE]].flatten(-2)
-    eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-    return torch.cat([eye.expand(*rotations.shape[:3], 3), rotations], -1)
+def motion_columns(by_rotation: Float[Tensor, "N M 24 3"]) -> Float[Tensor, "N M R"]:
+    """The columns of the joints that move, from derivatives by all 24 rotations."""
+    return by_rotation.flatten(-2)[..., _COLUMNS]
 
 
 def row_costs(
-    body: BodyModel,
+    keypoints: Float[Tensor, "N 23 3"],
     frames: Frames,
     weights: Weights,
     rotmats: Float[Tensor, "N 24 3 3"],
     transl: Float[Tensor, "N 3"],
-    betas: Float[Tensor, "N 10"],
 ) -> Float[Tensor, " N"]:
-    """Cost of each row on its own."""
-    posed = body.posed_by_matrices(rotmats, betas, transl)
-    residual, in_front = _reprojection(posed.keypoints, frames)
+    """Cost of each row on its own, given its posed keypoints."""
+    residual, in_front = _reprojection(keypoints, frames)
     squared = (residual**2).sum(-1)
     loss, _ = geman_mcclure(squared, weights.robust_scale)
     cost = (frames.uv_weight * in_front * loss).sum(-1)
@@ -93,27 +90,34 @@ def row_costs(
     return cost + frames.pose_weight * (turned**2).sum(-1) + place
 
 
-def linearise_rows(
-    body: BodyModel,
-    frames: Frames,
-    weights: Weights,
-    rotmats: Float[Tensor, "N 24 3 3"],
-    transl: Float[Tensor, "N 3"],
-    betas: Float[Tensor, "N 10"],
-) -> RowModel:
-    """Gauss-Newton model of `row_costs`."""
-    linear = body.linearise(rotmats, betas, transl)
+def keypoint_equations(
+    linear: PosedLinear, frames: Frames, weights: Weights
+) -> Float[Tensor, "N 46 E"]:
+    """Weighted rows ``[by motion | by shape | residual]`` of the reprojection."""
     residual, in_front = _reprojection(linear.keypoints, frames)
     _, robust = geman_mcclure((residual**2).sum(-1), weights.robust_scale)
     root = (frames.uv_weight * in_front * robust).sqrt()[..., None]
     cam = _in_camera(linear.keypoints, frames)
     by_world = projection_jacobian(cam, frames.K) @ frames.cam_from_world[:, None, :3, :3]
     by_world = by_world * (root / frames.uv_std[..., None])[..., None]
-    by_motion = (by_world @ motion_jacobian(linear.keypoints_by_rotation)).flatten(1, 2)
-    by_shape = (by_world @ linear.keypoints_by_betas).flatten(1, 2)
-    residual = (residual * root).flatten(1)
-    hessian = by_motion.transpose(-1, -2) @ by_motion
-    gradient = (by_motion * residual[..., None]).sum(1)
+    by_rotation = (by_world @ linear.keypoints_by_rotation.flatten(-2))[..., _COLUMNS]
+    by_shape = by_world @ linear.keypoints_by_betas
+    off = (residual * root)[..., None]
+    return torch.cat([by_world, by_rotation, by_shape, off], -1).flatten(1, 2)
+
+
+def normal_equations(
+    equations: Float[Tensor, "N M E"],
+    frames: Frames,
+    weights: Weights,
+    rotmats: Float[Tensor, "N 24 3 3"],
+    transl: Float[Tensor, "N 3"],
+) -> RowModel:
+    """One product gives all blocks; the priors on pose and place are added to it."""
+    product = equations.transpose(-1, -2) @ equations
+    motion, shape = slice(NUM_MOTION), slice(NUM_MOTION, NUM_MOTION + 10)
+    hessian = product[:, motion, motion].clone()
+    gradient = product[:, motion, -1].clone()
     turned = _pose_residual(rotmats, frames, weights)
     std = _pose_std(turned, weights)
     hessian.diagonal(dim1=-2, dim2=-1)[:, 3:] += frames.pose_weight[:, None] / std**2
@@ -124,9 +128,9 @@ def linearise_rows(
     return RowModel(
         hessian=hessian,
         gradient=gradient,
-        border=by_motion.transpose(-1, -2) @ by_shape,
-        shape_hessian=by_shape.transpose(-1, -2) @ by_shape,
-        shape_gradient=(by_shape * residual[..., None]).sum(1),
+        border=product[:, motion, shape],
+        shape_hessian=product[:, shape, shape],
+        shape_gradient=product[:, shape, -1],
     )
 
 

@@ -13,13 +13,19 @@ from multithumbs.geometry.rotations import matrix_from_axis_angle
 from multithumbs.solvers.contact_detect import stand
 from multithumbs.solvers.smoothing import Motion, Timeline, smooth
 from multithumbs.solvers.smoothing_adamw import Bodies, Crossing, joint_limits, loss
-from multithumbs.solvers.smoothing_contact import Contact, contact_cost, linearise_contact
+from multithumbs.solvers.smoothing_contact import (
+    Contact,
+    contact_cost,
+    floor_equations,
+    still_equations,
+)
 from multithumbs.solvers.smoothing_terms import (
     ACTIVE,
     NUM_MOTION,
     Frames,
     Weights,
-    linearise_rows,
+    keypoint_equations,
+    normal_equations,
     row_costs,
 )
 
@@ -87,7 +93,9 @@ def test_gradients_of_a_row_are_half_the_derivative_of_its_cost(body: BodyModel)
     off = 5 * torch.sin(torch.arange(138.0, dtype=torch.float64)).view(3, 23, 2)
     frames = replace(frames, uv=frames.uv + off, transl=frames.transl + 0.1)
     betas = motion.betas.expand(3, 10)
-    model = linearise_rows(body, frames, WEIGHTS, motion.rotmats, motion.transl, betas)
+    linear = body.linearise(motion.rotmats, betas, motion.transl)
+    equations = keypoint_equations(linear, frames, WEIGHTS)
+    model = normal_equations(equations, frames, WEIGHTS, motion.rotmats, motion.transl)
     rng = np.random.default_rng(0)
     for _ in range(6):
         step = torch.from_numpy(rng.normal(size=(3, NUM_MOTION)))
@@ -95,7 +103,8 @@ def test_gradients_of_a_row_are_half_the_derivative_of_its_cost(body: BodyModel)
 
         def cost(t: float, step: Tensor = step, shape: Tensor = shape) -> Tensor:
             rotmats, transl = moved(motion, t * step)
-            return row_costs(body, frames, WEIGHTS, rotmats, transl, betas + t * shape)
+            keypoints = body.posed_by_matrices(rotmats, betas + t * shape, transl).keypoints
+            return row_costs(keypoints, frames, WEIGHTS, rotmats, transl)
 
         slope = (cost(1e-6) - cost(-1e-6)) / 2e-6
         expected = 2 * (model.gradient * step).sum(-1) + 2 * (model.shape_gradient * shape).sum(-1)
@@ -114,20 +123,25 @@ def test_gradient_of_contact_is_half_the_derivative_of_its_cost(body: BodyModel)
         floor_std_m=0.03,
     )
     betas = motion.betas.expand(4, 10)
-    model = linearise_contact(body, contact, motion.rotmats, motion.transl, betas)
+    linear = body.linearise(motion.rotmats, betas, motion.transl)
+    floor = floor_equations(contact, linear)
+    still = still_equations(contact, linear)
+    pull = (floor * floor[..., -1:]).sum(1)
     rng = np.random.default_rng(0)
     step = torch.from_numpy(rng.normal(size=(4, NUM_MOTION)))
     shape = torch.from_numpy(rng.normal(size=10)).expand(4, 10)
 
     def cost(t: float) -> Tensor:
         rotmats, transl = moved(motion, t * step)
-        return contact_cost(body, contact, rotmats, transl, betas + t * shape).sum()
+        keypoints = body.posed_by_matrices(rotmats, betas + t * shape, transl).keypoints
+        return contact_cost(contact, keypoints).sum()
 
     slope = (cost(1e-6) - cost(-1e-6)) / 2e-6
-    expected = 2 * (model.gradient * step).sum() + 2 * (model.shape_gradient * shape).sum()
+    by_motion = pull[:, :NUM_MOTION] + still.gradient
+    expected = 2 * (by_motion * step).sum() + 2 * (pull[:, NUM_MOTION:-1] * shape).sum()
     assert torch.allclose(slope, expected, rtol=1e-3)  # sliding by shape is left out
     # Where nothing couples two rows, the block between them is zero.
-    assert model.ahead[1].abs().max() == 0 and model.ahead[0].abs().max() > 0
+    assert still.ahead[1].abs().max() == 0 and still.ahead[0].abs().max() > 0
 
 
 def test_white_noise_goes_and_the_walk_stays(body: BodyModel) -> None:
