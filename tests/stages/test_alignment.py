@@ -44,9 +44,8 @@ def test_everyone_of_both_sides_stands_in_the_scene(body, cut, scene, config):
     assert aligned.status is CutStatus.ALIGNED
     assert aligned.side.tolist() == [0, 0, 0, 1, 1, 1]
     np.testing.assert_allclose(aligned.scene_from_cam[0], np.eye(4), atol=1e-9)
-    who = np.concatenate(
-        [side.who[aligned.row[aligned.side == i]] for i, side in enumerate(cut.sides)]
-    )
+    rows = [aligned.row[aligned.side == i] for i in range(2)]
+    who = np.concatenate([side.who[r] for side, r in zip(cut.sides, rows, strict=True)])
     error = np.linalg.norm(aligned.joints_scene[:, 0] - cut.pelvis_before[who], axis=1)
     assert error.mean() < 0.5
     assert [who[a] == who[b] for a, b in aligned.pair] == [True] * len(aligned.pair)
