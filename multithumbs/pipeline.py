@@ -79,7 +79,7 @@ STAGES: Final = (
     Stage(name="keypoints", run=keypoints.run, artifact=Keypoints, over=Over.SHOT,
           reads=("detections",)),
     Stage(name="intrinsics", run=intrinsics.run, artifact=Intrinsics, over=Over.SHOT,
-          reads=("keypoints",)),
+          uses_body=True, reads=("keypoints",)),
     Stage(name="masks", run=masks.run, artifact=Masks, over=Over.SHOT,
           reads=("detections",)),
     Stage(name="bodies", run=bodies.run, artifact=Bodies, over=Over.SHOT, uses_body=True,

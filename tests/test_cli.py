@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+import multithumbs
 from multithumbs.batch import REPORT, clips_of
 from multithumbs.cli import main
 from multithumbs.errors import ConfigError
@@ -237,7 +238,23 @@ def test_the_table_and_the_stages_agree() -> None:
         assert sorted(keywords) == sorted(stage.reads), stage.name
 
 
-@pytest.mark.slow
+def test_whoever_reads_the_body_declares_it() -> None:
+    package = Path(multithumbs.__file__).parent
+    for stage in STAGES:
+        files = [package / "stages" / f"{stage.name}.py"]
+        files += (package / "backends" / stage.name).glob("*.py")
+        if any("body_npz" in file.read_text() for file in files):
+            assert stage.uses_body, stage.name
+
+
+def test_no_result_depends_on_the_index_of_its_item() -> None:
+    package = Path(multithumbs.__file__).parent
+    for folder in ("stages", "backends"):
+        for file in (package / folder).rglob("*.py"):
+            assert "shot.index" not in file.read_text(), file
+            assert "cut.index" not in file.read_text(), file
+
+
 def test_two_runs_at_once_are_refused(clip: Path, tmp_path: Path) -> None:
     from multithumbs.io.video_index import file_sha256
     from multithumbs.runner import clip_folder, locked
