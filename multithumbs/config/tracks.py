@@ -58,6 +58,10 @@ class Hungarian3DConfig(StageConfig):
     """Weight of the dissimilarity of clothes; 0 reads no frame at all."""
     colour_noise: float = Field(default=18.0, gt=0, le=200)
     """Standard deviation of one part's colour from frame to frame, CIELAB units."""
+    colour_memory_rows: float = Field(default=10.0, gt=0, le=1000)
+    """Rows over which recent clothes are averaged."""
+    continuity: float = Field(default=0.6, ge=0, le=1)
+    """How far an unbroken pose outweighs a change of colours."""
     colour_unknown: float = Field(default=0.4, ge=0, le=1)
     """Dissimilarity of clothes that were not seen."""
 
@@ -74,6 +78,11 @@ class Hungarian3DConfig(StageConfig):
     max_walk_m: float = Field(default=1.2, gt=0, le=50)
     """Largest standard deviation of a person's place after an absence, metres: keeps long
     absences from linking anyone with anyone."""
+    merge_gate: float = Field(default=6.0, gt=0, le=200)
+    """Largest median squared distance between the rows of two tracks that are never seen in one
+    frame, for them to be one person's."""
+    merge_colour: float = Field(default=0.5, ge=0, le=1)
+    """Largest dissimilarity of clothes of such tracks."""
     min_rows: int = Field(default=4, ge=1, le=1000)
     """Tracks with fewer rows are dropped, unless the shot itself is shorter."""
 

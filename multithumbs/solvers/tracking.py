@@ -56,17 +56,23 @@ class Tracklet:
     covariance: Float64[np.ndarray, "6 6"]
     time_s: float
     log_size: float
-    colour: Float64[np.ndarray, "P 3"]
-    colour_weight: Float64[np.ndarray, " P"]
-    """Running mean and its total weight."""
+    colour: Float64[np.ndarray, "2 P 3"]
+    """Clothes on average over the track, and of late: a turn shows another side of them."""
+    colour_weight: Float64[np.ndarray, "2 P"]
     rows: list[int] = field(default_factory=list)
     misses: int = 0
 
-    def wear(self, colour: Float64[np.ndarray, "P 3"], weight: Float64[np.ndarray, " P"]) -> None:
+    def wear(
+        self,
+        colour: Float64[np.ndarray, "P 3"],
+        weight: Float64[np.ndarray, " P"],
+        memory_rows: float,
+    ) -> None:
         """Average another sight of the clothes in."""
-        total = self.colour_weight + weight
+        before = np.stack([self.colour_weight[0], np.minimum(self.colour_weight[1], memory_rows)])
+        total = before + weight
         share = weight / np.maximum(total, 1e-9)
-        self.colour = self.colour + share[:, None] * (colour - self.colour)
+        self.colour = self.colour + share[..., None] * (colour - self.colour)
         self.colour_weight = total
 
 
@@ -148,9 +154,9 @@ def colour_distance(
     weight_b: Float64[np.ndarray, "N P"],
     config: Hungarian3DConfig,
 ) -> Float64[np.ndarray, "M N"]:
-    """Dissimilarity of clothes, 0 to 1; the average of nothing is `colour_unknown`."""
+    """Dissimilarity of clothes, 0 to 1; `colour_unknown` where nothing was seen."""
     squared = ((colour_a[:, None] - colour_b[None]) ** 2).sum(-1) / config.colour_noise**2
-    weight = np.minimum(weight_a, 1)[:, None] * weight_b[None]
+    weight = np.minimum(weight_a, 1)[:, None] * np.minimum(weight_b, 1)[None]
     unlike = (weight * (1 - np.exp(-squared / 2))).sum(-1)
     return (unlike + DOUBT * config.colour_unknown) / (weight.sum(-1) + DOUBT)
 
@@ -208,7 +214,7 @@ def follow(seen: Observations, config: Hungarian3DConfig) -> list[Tracklet]:
                 )
                 track.time_s, track.misses = now, 0
                 track.log_size += (seen.log_size[row] - track.log_size) / (len(track.rows) + 1)
-                track.wear(seen.colour[row], _clear(seen, row))
+                track.wear(seen.colour[row], _clear(seen, row), config.colour_memory_rows)
                 track.rows.append(row)
                 survivors.append(track)
                 continue
@@ -254,18 +260,26 @@ def _match(
     )  # fmt: skip
     log_size = np.array([track.log_size for track in tracks])
     shape = ((log_size[:, None] - seen.log_size[rows][None]) / config.size_noise) ** 2
+    clear = seen.colour_weight[rows] * np.maximum(0.3, 1 - seen.crowding[rows])[:, None]
+    clothes = np.minimum(
+        *(
+            colour_distance(
+                np.array([track.colour[age] for track in tracks]),
+                np.array([track.colour_weight[age] for track in tracks]),
+                seen.colour[rows],
+                clear,
+                config,
+            )
+            for age in (0, 1)
+        )
+    )
+    # Whoever stands there now as a moment ago is the same person in whatever light.
+    strange = 1 - config.continuity * trust[:, None] * similarity
     cost = (
         distance / config.gate
         + config.similarity_weight * trust[:, None] * (1 - similarity)
         + config.shape_weight * np.minimum(shape, 4) / 4
-        + config.colour_weight
-        * colour_distance(
-            np.array([track.colour for track in tracks]),
-            np.array([track.colour_weight for track in tracks]),
-            seen.colour[rows],
-            seen.colour_weight[rows] * np.maximum(0.3, 1 - seen.crowding[rows])[:, None],
-            config,
-        )
+        + config.colour_weight * strange * clothes
     )
     # A track that has proved itself has the first call on a row.
     tentative = np.array([len(track.rows) < config.confirm_hits for track in tracks])
@@ -288,8 +302,8 @@ def born(seen: Observations, row: int, config: Hungarian3DConfig) -> Tracklet:
         covariance=np.diag(variance),
         time_s=float(seen.time_s[row]),
         log_size=float(seen.log_size[row]),
-        colour=seen.colour[row].copy(),
-        colour_weight=_clear(seen, row),
+        colour=np.stack([seen.colour[row]] * 2),
+        colour_weight=np.stack([_clear(seen, row)] * 2),
         rows=[row],
     )
 

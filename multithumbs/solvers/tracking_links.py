@@ -24,7 +24,7 @@ REWIND_ROWS = 12
 
 def track(seen: Observations, config: Hungarian3DConfig) -> Int64[np.ndarray, " N"]:
     """Track of each row, numbered by first appearance; -1 for rows of no kept track."""
-    tracklets = follow(seen, config)
+    tracklets = merge(seen, follow(seen, config), config)
     tracks = _chains(tracklets, link(seen, tracklets, config))
     num_frames = len(np.unique(seen.frame))
     enough = min(config.min_rows, num_frames)
@@ -33,6 +33,56 @@ def track(seen: Observations, config: Hungarian3DConfig) -> Int64[np.ndarray, " 
     for index, rows in enumerate(kept):
         label[rows] = index
     return label
+
+
+def merge(
+    seen: Observations, tracklets: list[Tracklet], config: Hungarian3DConfig
+) -> list[Tracklet]:
+    """Join tracklets that interleave: one person whom two filters claimed in turn.
+
+    They share no frame, and wherever the rows of one lie near in time to the other's, they lie
+    where it was.
+    """
+    merged: list[Tracklet] = []
+    for tracklet in tracklets:
+        partner = next((t for t in merged if _interleaved(seen, t, tracklet, config)), None)
+        if partner is None:
+            merged.append(tracklet)
+            continue
+        later = max(partner, tracklet, key=lambda t: t.time_s)
+        total = partner.colour_weight + tracklet.colour_weight
+        share = tracklet.colour_weight / np.maximum(total, 1e-9)
+        partner.colour = partner.colour + share[..., None] * (tracklet.colour - partner.colour)
+        partner.colour_weight = total
+        partner.mean, partner.covariance, partner.time_s = (
+            later.mean, later.covariance, later.time_s,
+        )  # fmt: skip
+        partner.rows = sorted([*partner.rows, *tracklet.rows])
+    return merged
+
+
+def _interleaved(seen: Observations, a: Tracklet, b: Tracklet, config: Hungarian3DConfig) -> bool:
+    time_a, time_b = seen.time_s[a.rows], seen.time_s[b.rows]
+    if time_b[0] > time_a[-1] or time_a[0] > time_b[-1]:
+        return False
+    if np.intersect1d(seen.frame[a.rows], seen.frame[b.rows]).size:
+        return False
+    # Each row of b against a's rows just before and just after it.
+    after = np.searchsorted(time_a, time_b)
+    distances = []
+    for neighbour in (after - 1, after):
+        valid = (neighbour >= 0) & (neighbour < len(time_a))
+        row_a, row_b = np.array(a.rows)[neighbour[valid]], np.array(b.rows)[valid]
+        gap_s = np.abs(seen.time_s[row_a] - seen.time_s[row_b])
+        near = gap_s <= config.coast_s
+        row_a, row_b, gap_s = row_a[near], row_b[near], gap_s[near]
+        walked = config.initial_speed_m_s * gap_s * np.exp(-seen.place[row_b, 2])
+        spread = seen.place_std[row_a] ** 2 + seen.place_std[row_b] ** 2 + walked[:, None] ** 2
+        distances.append(((seen.place[row_a] - seen.place[row_b]) ** 2 / spread).sum(-1))
+    together = np.concatenate(distances)
+    if len(together) == 0 or np.median(together) > config.merge_gate:
+        return False
+    return _clothes(a, b, config) <= config.merge_colour
 
 
 def link(
@@ -64,16 +114,27 @@ def _cost(seen: Observations, a: Tracklet, b: Tracklet, config: Hungarian3DConfi
     if distance > config.relink_gate:
         return IMPOSSIBLE
     shape = ((a.log_size - b.log_size) / config.size_noise) ** 2
-    clothes = colour_distance(
-        a.colour[None], a.colour_weight[None], b.colour[None], np.minimum(b.colour_weight, 1)[None],
-        config,
-    )  # fmt: skip
+    clothes = _clothes(a, b, config)
     return (
         distance / config.relink_gate
         + config.shape_weight * shape / 4
-        + config.colour_weight * float(clothes[0, 0])
+        + config.colour_weight * clothes
         + 0.3 * gap_s / config.relink_s
     )
+
+
+def _clothes(a: Tracklet, b: Tracklet, config: Hungarian3DConfig) -> float:
+    """Dissimilarity of the clothes, on average or where the tracklets are nearest in time."""
+    pairs = [(0, 0), (1, 0)]
+    return min(
+        float(
+            colour_distance(
+                a.colour[None, i], a.colour_weight[None, i],
+                b.colour[None, j], b.colour_weight[None, j], config,
+            )[0, 0]
+        )
+        for i, j in pairs
+    )  # fmt: skip
 
 
 def _distance(source: Tracklet, target: Tracklet, gap_s: float, config: Hungarian3DConfig) -> float:
