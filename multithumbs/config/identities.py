@@ -1,23 +1,22 @@
 """Configuration of `identities`: which track of which shot is which person."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from multithumbs.config.base import StageConfig
 
 
-class HungarianIdentitiesConfig(StageConfig):
-    """The paper's Re-ID (Eq. 7-8), carried on from adjacent shots to the whole video.
-
-    Shots are visited in order; each track is given to a known person or founds one. People
+class RecognitionConfig(StageConfig):
+    """Shots are visited in order; each track is given to a known person or founds one. People
     who were not seen just before keep the place where they were, with a tolerance that grows.
     """
 
-    name: Literal["hungarian"] = "hungarian"
-
+    distance_of: Literal["root", "joints"] = "root"
+    """What D is the distance of: the roots (Eq. 7), or the mean over joints visible in both,
+    which says position, facing and pose in one number."""
     distance_weight: float = Field(default=1.0, ge=0, le=100)
-    """Weight of D, the distance between roots in metres (Eq. 8)."""
+    """Weight of D, metres (Eq. 8)."""
     appearance_weight: float = Field(default=0.2, ge=0, le=100)
     """Weight of A, the mean colour difference over texels seen in both textures, 0 to 1."""
     pose_weight: float = Field(default=0.35, ge=0, le=100)
@@ -65,4 +64,30 @@ class HungarianIdentitiesConfig(StageConfig):
     """Difference in cost that makes a link e times as likely as its best alternative."""
 
 
-IdentitiesConfig = HungarianIdentitiesConfig
+class HungarianIdentitiesConfig(RecognitionConfig):
+    """The paper's Re-ID (Eq. 7-8), carried on from adjacent shots to the whole video."""
+
+    name: Literal["hungarian"] = "hungarian"
+
+
+class GeometricIdentitiesConfig(RecognitionConfig):
+    """Association by geometry alone, as CHROMM's: where the joints are, never how people look."""
+
+    name: Literal["geometric"] = "geometric"
+    distance_of: Literal["root", "joints"] = "joints"
+    """The mean over joints visible in both, or the roots."""
+    appearance_weight: float = Field(default=0.0, ge=0, le=0)
+    """None: looks do not count."""
+    absent_appearance_weight: float = Field(default=0.0, ge=0, le=0)
+    """None."""
+    max_absent_difference: float = Field(default=1.0, ge=0, le=1)
+    """No limit."""
+    pose_weight: float = Field(default=0.0, ge=0, le=100)
+    """Weight of P; the joints' distance holds the pose already."""
+    across_islands: Literal[False] = False
+    """Without a common world there is no geometry to compare."""
+
+
+IdentitiesConfig = Annotated[
+    HungarianIdentitiesConfig | GeometricIdentitiesConfig, Field(discriminator="name")
+]

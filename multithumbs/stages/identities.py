@@ -29,7 +29,7 @@ def run(
 ) -> Identities:
     """One person per kept track; never two tracks of one frame in one person."""
     match work.config.name:
-        case "hungarian":
+        case "hungarian" | "geometric":
             from multithumbs.backends.identities import hungarian as backend
     from multithumbs.backends.identities.sightings import gather_sightings
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multithumbs.body import EMBEDDED_BODY
-from multithumbs.config.identities import HungarianIdentitiesConfig
+from multithumbs.config.identities import GeometricIdentitiesConfig, HungarianIdentitiesConfig
 from multithumbs.stages import identities
 from multithumbs.types import (
     Alignment,
@@ -260,6 +260,14 @@ def test_islands_are_joined_by_looks_alone_and_only_without_doubt():
     assert identify([30, 60], before + strangers, failed={0})[0] == [0, 1, 2]
     alone = HungarianIdentitiesConfig(across_islands=False)
     assert identify([30, 60], before + same, failed={0}, config=alone)[0] == [0, 1, 2]
+
+
+def test_geometric_looks_at_joints_and_not_at_clothes():
+    people = [Seen(0, 0, 30, (0, 0, 5)), Seen(0, 0, 30, (1.5, 0, 5), BLUE)]
+    after = [Seen(1, 30, 60, (1.4, 0, 5)), Seen(1, 30, 60, (0.1, 0, 5), BLUE)]
+    config = GeometricIdentitiesConfig()
+    assert identify([30, 60], people + after, config=config)[0] == [0, 1, 1, 0]
+    assert identify([30, 60], people + after, failed={0}, config=config)[0] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("seed", range(4))

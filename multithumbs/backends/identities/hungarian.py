@@ -1,4 +1,4 @@
-"""The `hungarian` identities back-end: Eq. 7-8 at every cut, and memory beyond it."""
+"""Recognition: Eq. 7-8 at every cut (or joints alone, `geometric`), and memory beyond it."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from multithumbs.backends.identities.sightings import EndState, Sighting
-from multithumbs.config.identities import HungarianIdentitiesConfig
+from multithumbs.config.identities import RecognitionConfig
 from multithumbs.solvers.identity_costs import match, pose_difference, texture_difference
 from multithumbs.types import Identities
 
@@ -69,7 +69,7 @@ def identify(
     sightings: list[Sighting],
     shot_starts: list[int],
     timestamps_s: Float[np.ndarray, " F"],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> Identities:
     """Give every track a person.
 
@@ -115,7 +115,7 @@ def _link_in_world(
     people: list[_Person],
     links: list[_Link],
     timestamps_s: Float[np.ndarray, " F"],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> list[Sighting]:
     """Match a group with people of the same island; returns whom it left alone."""
     if not people:
@@ -138,7 +138,7 @@ def _world_costs(
     people: list[_Person],
     group: list[Sighting],
     timestamps_s: Float[np.ndarray, " F"],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> _Costs:
     shape = (len(people), len(group))
     distance, total = np.full(shape, np.inf), np.full(shape, np.inf)
@@ -173,22 +173,24 @@ def _world_costs(
     return _Costs(total, distance, allowed)
 
 
-def _tolerance(absence_s: float, config: HungarianIdentitiesConfig) -> float:
+def _tolerance(absence_s: float, config: RecognitionConfig) -> float:
     walk = min(config.speed_m_s * absence_s, config.max_walk_m)
     return config.max_distance_m + walk
 
 
-def _distance(
-    last: EndState, first: EndState, gap_s: float, config: HungarianIdentitiesConfig
-) -> float:
+def _distance(last: EndState, first: EndState, gap_s: float, config: RecognitionConfig) -> float:
     """Distance at the middle of the gap, each side carried on for a short while (Eq. 7)."""
     carried = min(gap_s / 2, config.velocity_memory_s)
     before = last.position + carried * last.velocity
     after = first.position - carried * first.velocity
-    return float(np.linalg.norm(before - after))
+    both = last.visible & first.visible
+    if config.distance_of == "root" or not both.any():
+        return float(np.linalg.norm(before - after))
+    apart = (before + last.joints[both]) - (after + first.joints[both])
+    return float(np.linalg.norm(apart, axis=1).mean())
 
 
-def _pose(last: EndState, first: EndState, config: HungarianIdentitiesConfig) -> float:
+def _pose(last: EndState, first: EndState, config: RecognitionConfig) -> float:
     angle = pose_difference(
         last.pose[None], last.visible[None], first.pose[None], first.visible[None]
     )[0, 0]
@@ -213,7 +215,7 @@ def _link_by_appearance(
     group: list[Sighting],
     people: list[_Person],
     links: list[_Link],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> list[Sighting]:
     """Match what is left with people of other islands, only where looks leave no doubt."""
     if not people or not group:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
 
-from multithumbs.config.identities import HungarianIdentitiesConfig
+from multithumbs.config.identities import RecognitionConfig
 from multithumbs.solvers.identity_costs import joint_visibility
 from multithumbs.types import (
     Alignment,
@@ -29,6 +29,8 @@ class EndState:
     """Pelvis in its island's world, metres."""
     velocity: Float[np.ndarray, "3"]
     """Metres per second."""
+    joints: Float[np.ndarray, "24 3"]
+    """Relative to the pelvis, in the world's axes, metres."""
     pose: Float[np.ndarray, "24 3"]
     visible: Bool[np.ndarray, "24"]
 
@@ -58,7 +60,7 @@ def gather_sightings(
     alignment: tuple[Alignment, ...],
     cameras: Cameras,
     timestamps_s: Float[np.ndarray, " F"],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> list[Sighting]:
     """Every kept track of every shot, sorted by shot, then first frame."""
     found = []
@@ -114,7 +116,7 @@ def _sighting(
     aligned: dict[int, float],
     cameras: Cameras,
     timestamps_s: Float[np.ndarray, " F"],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> Sighting:
     fitted = rows[bodies.confidence[rows] > 0]
     first = last = None
@@ -124,11 +126,13 @@ def _sighting(
         # A monocular body's size error lasts: what a cut says about its depth holds all along.
         factor = float(np.median(factors)) if factors else 1.0
         camera = cameras.world_from_cam[np.searchsorted(cameras.frame, frames)]
-        pelvis = factor * bodies.joints_cam[fitted, 0]
+        own = bodies.joints_cam[fitted]
+        pelvis = factor * own[:, 0]
+        joints = np.einsum("nij,nkj->nki", camera[:, :3, :3], own - own[:, :1])
         world = np.einsum("nij,nj->ni", camera[:, :3, :3], pelvis) + camera[:, :3, 3]
         visible = joint_visibility(keypoints.confidence[fitted], config.min_keypoint_confidence)
         first, last = (
-            _end(end, frames, world, bodies.pose[fitted], visible, timestamps_s, config)
+            _end(end, frames, world, joints, bodies.pose[fitted], visible, timestamps_s, config)
             for end in (0, -1)
         )
     island = int(cameras.island[np.searchsorted(cameras.frame, detections.frame[rows[0]])])
@@ -148,10 +152,11 @@ def _end(
     end: int,
     frames: Int64[np.ndarray, " R"],
     world: Float[np.ndarray, "R 3"],
+    joints: Float[np.ndarray, "R 24 3"],
     pose: Float[np.ndarray, "R 24 3"],
     visible: Bool[np.ndarray, "R 24"],
     timestamps_s: Float[np.ndarray, " F"],
-    config: HungarianIdentitiesConfig,
+    config: RecognitionConfig,
 ) -> EndState:
     """Place and velocity at an end by a line through the frames near it."""
     near = np.abs(frames - frames[end]) <= config.velocity_frames
@@ -165,6 +170,7 @@ def _end(
         frame=int(frames[end]),
         position=position,
         velocity=velocity,
+        joints=joints[end],
         pose=pose[end],
         visible=visible[end],
     )
