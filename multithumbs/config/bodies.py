@@ -55,6 +55,9 @@ class FitConfig(StageConfig):
     """Rows fitted side by side; bounds the memory."""
     min_keypoints: int = Field(default=6, ge=3, le=23)
     """A row with fewer confident keypoints fails."""
+    hidden_doubt: float = Field(default=0.7, ge=0, lt=1)
+    """Confidence that a body loses when a nearer body's box covers its own: networks place the
+    joints that they cannot see with the same assurance."""
     max_residual: float = Field(default=0.12, gt=0, le=1)
     """A row whose residual exceeds this fraction of its size fails."""
 

@@ -1,11 +1,14 @@
 """Tracking on made-up trajectories whose identities are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from multithumbs.config.tracks import Hungarian3DConfig
-from multithumbs.solvers.tracking import Observations, keypoint_similarity, transition
-from multithumbs.solvers.tracking_links import track
+from multithumbs.solvers.tracking import Observations, follow, keypoint_similarity, transition
+from multithumbs.solvers.tracking_boxes import covered
+from multithumbs.solvers.tracking_links import merge, track
 
 FOCAL = 1000.0
 FPS = 25.0
@@ -175,3 +178,25 @@ def test_similarity_is_one_for_the_same_points() -> None:
     similarity = keypoint_similarity(uv, ones, uv, ones, np.full((2, 2), 100.0), 0.1)
     np.testing.assert_allclose(np.diag(similarity), 1)
     assert similarity[0, 1] < 0.6
+
+
+def test_boxes_in_the_way() -> None:
+    frame = np.array([0, 0, 0, 1])
+    box = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [100, 0, 110, 10], [0, 0, 10, 10]])
+    np.testing.assert_allclose(covered(frame, box), [0.5, 0.5, 0, 0])
+    nearer = covered(frame, box, np.array([5.0, 4, 3, 1]))
+    np.testing.assert_allclose(nearer, [0.5, 0, 0, 0])
+    assert len(covered(frame[:0], box[:0])) == 0
+
+
+def test_two_filters_on_one_person_become_one_track() -> None:
+    """Colours that flicker make a second track; both take turns at the same rows."""
+    frames = 60
+    paths = walk([-1, 0, 5], [1, 0, 5], frames)[None]
+    seen, _ = observe(paths, np.ones((1, frames), dtype=bool))
+    config = Hungarian3DConfig()
+    whole = follow(seen, config)[0]
+    odd, even = (replace(whole, rows=whole.rows[i::2]) for i in (1, 0))
+    assert [t.rows for t in merge(seen, [even, odd], config)] == [whole.rows]
+    both = observe(np.concatenate([paths, paths + [2, 0, 0]]), np.ones((2, frames), dtype=bool))[0]
+    assert len(merge(both, follow(both, config), config)) == 2

@@ -13,6 +13,7 @@ from multithumbs.solvers.body_fit import fit_rows, gather_evidence, judge, pose_
 from multithumbs.solvers.body_fit_chains import chains
 from multithumbs.solvers.body_fit_smooth import smooth
 from multithumbs.solvers.body_fit_terms import FitState
+from multithumbs.solvers.tracking_boxes import covered
 from multithumbs.types import Bodies, Detections, Intrinsics, Keypoints
 from multithumbs.types.work import Work
 
@@ -83,13 +84,16 @@ def estimate(
         work.progress(done, 2 * count)
     fit = judge(model, evidence, state, config)
     joints = model.posed_by_matrices(state.rotmats(), state.betas, state.transl).joints
+    joints = joints.numpy(force=True)
+    depth = np.where(fit.confidence.numpy(force=True) > 0, joints[:, 0, 2], np.inf)
+    hidden = covered(detections.frame, detections.box_xyxy, depth)
     return Bodies(
         pose=pose_of(state).numpy(force=True),
         betas=state.betas.numpy(force=True),
         transl=state.transl.numpy(force=True),
-        joints_cam=joints.numpy(force=True),
+        joints_cam=joints,
         K=K.numpy(force=True).copy(),
-        confidence=fit.confidence.numpy(force=True),
+        confidence=fit.confidence.numpy(force=True) * (1 - config.hidden_doubt * hidden),
         residual_px=fit.residual_px.numpy(force=True),
     )
 

@@ -6,6 +6,7 @@ from jaxtyping import Float64
 from multithumbs.backends.tracks.appearance import NUM_PARTS, describe
 from multithumbs.config.tracks import Hungarian3DConfig
 from multithumbs.solvers.tracking import Observations
+from multithumbs.solvers.tracking_boxes import covered
 from multithumbs.solvers.tracking_links import track
 from multithumbs.types import Bodies, Detections, Keypoints, Tracks
 from multithumbs.types.work import Work
@@ -54,7 +55,7 @@ def observe(
     across = np.where(fitted, across, 3 * across)
     along = np.where(fitted, config.depth_noise, UNKNOWN_DEPTH_STD)
     # Half hidden behind somebody, a body is fitted to guesses.
-    crowding = _crowding(detections)
+    crowding = covered(detections.frame, detections.box_xyxy)
     unsure = 1 + config.crowd_noise * crowding
     across, along = across * unsure, along * unsure
     span = np.linalg.norm(bodies.joints_cam[:, NECK] - bodies.joints_cam[:, PELVIS], axis=-1)
@@ -75,19 +76,3 @@ def observe(
         colour_weight=colour_weight,
         crowding=crowding,
     )
-
-
-def _crowding(detections: Detections) -> Float64[np.ndarray, " N"]:
-    """Largest share of each row's box that another box of its frame covers."""
-    crowding = np.zeros(len(detections))
-    edges = np.flatnonzero(np.diff(detections.frame)) + 1
-    for rows in np.split(np.arange(len(detections)), edges):
-        box = detections.box_xyxy[rows]
-        low = np.maximum(box[:, None, :2], box[None, :, :2])
-        high = np.minimum(box[:, None, 2:], box[None, :, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=-1)
-        area = np.maximum(np.prod(box[:, 2:] - box[:, :2], axis=1), 1e-9)
-        cover = shared / area[:, None]
-        np.fill_diagonal(cover, 0)
-        crowding[rows] = cover.max(1, initial=0)
-    return crowding
