@@ -22,7 +22,16 @@ from multithumbs.io.video_writer import writing_video
 
 def run(clip: Path, out: Path, *options: str) -> dict:
     """One fresh run in a child process; its summary."""
-    command = [sys.executable, "-m", "multithumbs.cli", "run", str(clip), "--out", str(out), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "multithumbs.cli",
+        "run",
+        str(clip),
+        "--out",
+        str(out),
+        *options,
+    ]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     (summary,) = out.glob("*/summary.json")
     return json.loads(summary.read_text())

@@ -1,6 +1,8 @@
 """The two BlazePose files on LiteRT (CPU)."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,20 @@ from multithumbs.errors import CheckpointError
 from multithumbs.models.blazepose import detector, landmarks
 from multithumbs.models.blazepose.erase import crop_without
 from multithumbs.models.blazepose.region import apply_affine, image_from_crop
+
+
+@contextmanager
+def _native_chatter_hidden() -> Iterator[None]:
+    """LiteRT announces its delegate on file descriptor 2, into progress bars and JSON logs."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class _Network:
@@ -26,8 +42,9 @@ class _Network:
         output_shapes: tuple[tuple[int, ...], ...],
     ) -> None:
         try:
-            self._interpreter = Interpreter(str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _native_chatter_hidden():
+                self._interpreter = Interpreter(str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path.name} is not a LiteRT model; run `multithumbs checkpoints verify`"
