@@ -51,6 +51,8 @@ class FitConfig(StageConfig):
     """Most iterations of the independent fit of each row."""
     smooth_iterations: int = Field(default=6, ge=0, le=100)
     """Most iterations of the joint fit of each tracklet; 0 leaves it out."""
+    smooth_rows: int = Field(default=128, ge=16, le=65536)
+    """Rows of one tracklet that are fitted together; bounds the memory."""
     chunk_rows: int = Field(default=128, ge=1, le=65536)
     """Rows fitted side by side; bounds the memory."""
     min_keypoints: int = Field(default=6, ge=3, le=23)

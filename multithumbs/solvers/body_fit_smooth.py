@@ -23,7 +23,6 @@ from multithumbs.solvers.body_fit_terms import (
     FitState,
     retract,
 )
-from multithumbs.solvers.levenberg_marquardt import Linearisation
 from multithumbs.solvers.priors import FREE_JOINTS
 
 NUM_MOTION = NUM_POSE + 3
@@ -31,6 +30,10 @@ NUM_MOTION = NUM_POSE + 3
 _MOTION = [*range(NUM_POSE), *range(NUM_POSE + 10, NUM_POSE + 13)]
 _SHAPE = list(range(NUM_POSE, NUM_POSE + 10))
 TOLERANCE = 1e-4
+MIN_WINDOW = 8
+"""A last window of fewer rows joins the one before."""
+FIXED = 1e9
+"""Stiffness of held rows over the stiffest free one."""
 
 
 class Temporal(NamedTuple):
@@ -42,6 +45,16 @@ class Temporal(NamedTuple):
     """Expected acceleration of each unknown."""
 
 
+class Window(NamedTuple):
+    """Successive rows that are fitted together."""
+
+    terms: BodyTerms
+    temporal: Temporal
+    held: int
+    """Leading rows that stay as they are: the end of the window before."""
+    free_shape: bool
+
+
 def smooth(
     model: BodyModel,
     evidence: Evidence,
@@ -50,33 +63,68 @@ def smooth(
     time_s: Float[Tensor, " T"],
     config: FitConfig,
 ) -> FitState:
-    """The bodies of one tracklet's ``rows`` (in order of time) fitted together."""
+    """The bodies of one tracklet's ``rows`` (in order of time) fitted together.
+
+    A tracklet longer than ``smooth_rows`` is fitted in windows, so that memory does not grow
+    with its length: once to learn the shape that all windows share, then again with it, each
+    window going on smoothly from the two last rows of the one before.
+    """
     part = FitState(*(x[rows] for x in state))
-    terms = _terms(model, Evidence(*(x[rows] for x in evidence)), config)
-    weight = torch.cat([t.evidence.weight for t in terms]).sum(-1).clamp_min(1e-6)
-    shared = (weight[:, None] * part.betas).sum(0) / weight.sum()
-    part = part._replace(betas=shared.expand_as(part.betas))
-    temporal = _temporal(time_s, config)
+    seen = Evidence(*(x[rows] for x in evidence))
+    weight = seen.weight.sum(-1).clamp_min(1e-6)
+
+    def fit(begin: int, end: int, *, held: int, free_shape: bool) -> FitState:
+        some = slice(begin - held, end)
+        terms = BodyTerms(model, Evidence(*(x[some] for x in seen)), config, config.robust_scale)
+        window = Window(terms, _temporal(time_s[some], config), held, free_shape)
+        fitted = _minimise(window, FitState(*(x[some] for x in part)), config)
+        return FitState(*(x[held:] for x in fitted))
+
+    bounds = [*range(0, len(rows), config.smooth_rows), len(rows)]
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] < MIN_WINDOW:
+        del bounds[-2]
+    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    part = _with_shape(part, _mean_shape(part, weight))
+    part = _joined([fit(*span, held=0, free_shape=True) for span in spans])
+    if len(spans) == 1:
+        return part
+    part = _with_shape(part, _mean_shape(part, weight))
+    for begin, end in spans:
+        fitted = fit(begin, end, held=min(2, begin), free_shape=False)
+        part = FitState(
+            *(torch.cat([x[:begin], y, x[end:]]) for x, y in zip(part, fitted, strict=True))
+        )
+    return part
+
+
+def _mean_shape(state: FitState, weight: Float[Tensor, " T"]) -> Float[Tensor, "10"]:
+    return (weight[:, None] * state.betas).sum(0) / weight.sum()
+
+
+def _with_shape(state: FitState, betas: Float[Tensor, "10"]) -> FitState:
+    return state._replace(betas=betas.expand_as(state.betas))
+
+
+def _joined(parts: list[FitState]) -> FitState:
+    return FitState(*(torch.cat(x) for x in zip(*parts, strict=True)))
+
+
+def _minimise(window: Window, state: FitState, config: FitConfig) -> FitState:
+    """Levenberg-Marquardt over all rows of a window at once."""
     damping = 1e-3
-    cost = _cost(terms, part, temporal)
+    cost = _cost(window, state)
     for _ in range(config.smooth_iterations):
-        step = _step(_linearise(terms, part), part, temporal, damping)
-        trial = retract(part, step) if step is not None else part
-        trial_cost = _cost(terms, trial, temporal)
+        step = _step(window, state, damping)
+        trial = retract(state, step) if step is not None else state
+        trial_cost = _cost(window, trial)
         if step is not None and bool(trial_cost < cost):
             gain = float((cost - trial_cost) / cost)
-            part, cost, damping = trial, trial_cost, damping / 3
+            state, cost, damping = trial, trial_cost, damping / 3
             if gain < TOLERANCE:
                 break
         else:
             damping *= 8
-    return part
-
-
-def _terms(model: BodyModel, evidence: Evidence, config: FitConfig) -> list[BodyTerms]:
-    """The tracklet in chunks, so that memory does not grow with its length."""
-    chunks = zip(*(x.split(config.chunk_rows) for x in evidence), strict=True)
-    return [BodyTerms(model, Evidence(*x), config, config.robust_scale) for x in chunks]
+    return state
 
 
 def _temporal(time_s: Float[Tensor, " T"], config: FitConfig) -> Temporal:
@@ -104,26 +152,14 @@ def _second_differences(state: FitState, temporal: Temporal) -> Float[Tensor, "S
     return torch.cat([root, rest], -1) / temporal.std
 
 
-def _cost(terms: list[BodyTerms], state: FitState, temporal: Temporal) -> Float[Tensor, ""]:
-    parts = zip(terms, _split(terms, state), strict=True)
-    cost = torch.stack([term.evaluate(part).sum() for term, part in parts]).sum()
-    return cost + (_second_differences(state, temporal) ** 2).sum()
+def _cost(window: Window, state: FitState) -> Float[Tensor, ""]:
+    smoothness = (_second_differences(state, window.temporal) ** 2).sum()
+    return window.terms.evaluate(state).sum() + smoothness
 
 
-def _split(terms: list[BodyTerms], state: FitState) -> list[FitState]:
-    sizes = [len(t.evidence.uv) for t in terms]
-    return [FitState(*x) for x in zip(*(x.split(sizes) for x in state), strict=True)]
-
-
-def _linearise(terms: list[BodyTerms], state: FitState) -> Linearisation:
-    parts = [t.linearise(s) for t, s in zip(terms, _split(terms, state), strict=True)]
-    return Linearisation(*(torch.cat(x) for x in zip(*parts, strict=True)))
-
-
-def _step(
-    model: Linearisation, state: FitState, temporal: Temporal, damping: float
-) -> Float[Tensor, "T P"] | None:
+def _step(window: Window, state: FitState, damping: float) -> Float[Tensor, "T P"] | None:
     """The damped Gauss-Newton step of all rows, or None where it cannot be solved."""
+    model, temporal, held = window.terms.linearise(state), window.temporal, window.held
     count = len(model.gradient)
     hessian = model.hessian.numpy(force=True)
     gradient = model.gradient.numpy(force=True)
@@ -132,14 +168,18 @@ def _step(
     weights = temporal.weights.numpy(force=True)
     inverse_std = 1 / temporal.std.numpy(force=True)
     bend = _second_differences(state, temporal).numpy(force=True)
-    columns = band[:, : count * NUM_MOTION].reshape(len(band), count, NUM_MOTION)
+    columns = band.reshape(len(band), count, NUM_MOTION)
     for i in range(3):
         pull[i : count - 2 + i] += weights[:, i, None] * bend * inverse_std
         for j in range(i, 3):
             stiff = (weights[:, i] * weights[:, j])[:, None] * inverse_std**2
             columns[(j - i) * NUM_MOTION, i : count - 2 + i] += stiff
     band[0] *= 1 + damping
-    arrow = hessian[:, _MOTION][:, :, _SHAPE].reshape(-1, 10)
+    arrow = hessian[:, _MOTION][:, :, _SHAPE]
+    columns[0, :held] += FIXED * band[0].max()
+    pull[:held] = 0
+    arrow[:held] = 0
+    arrow = arrow.reshape(-1, 10)
     shape = hessian[:, _SHAPE][:, :, _SHAPE].sum(0)
     try:
         factor = cholesky_banded(band, lower=True, check_finite=False)
@@ -148,10 +188,12 @@ def _step(
     solved = cho_solve_banded(
         (factor, True), np.column_stack([arrow, pull.reshape(-1)]), check_finite=False
     )
-    shape_step = np.linalg.solve(
-        shape * (1 + damping * np.eye(10)) - arrow.T @ solved[:, :10],
-        gradient[:, _SHAPE].sum(0) - arrow.T @ solved[:, 10],
-    )
+    shape_step = np.zeros(10)
+    if window.free_shape:
+        shape_step = np.linalg.solve(
+            shape * (1 + damping * np.eye(10)) - arrow.T @ solved[:, :10],
+            gradient[:, _SHAPE].sum(0) - arrow.T @ solved[:, 10],
+        )
     step = np.empty_like(gradient)
     step[:, _MOTION] = (solved[:, :10] @ shape_step - solved[:, 10]).reshape(count, NUM_MOTION)
     step[:, _SHAPE] = -shape_step
