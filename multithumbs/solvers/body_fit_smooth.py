@@ -5,6 +5,7 @@ differences tie each row to the next two only, so the Hessian is banded with an 
 shape: a banded Cholesky factor and a 10x10 Schur complement, linear in the number of rows.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ def smooth(
     bounds = [*range(0, len(rows), config.smooth_rows), len(rows)]
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < MIN_WINDOW:
         del bounds[-2]
-    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    spans = list(pairwise(bounds))
     part = _with_shape(part, _mean_shape(part, weight))
     part = _joined([fit(*span, held=0, free_shape=True) for span in spans])
     if len(spans) == 1:

@@ -198,7 +198,6 @@ def test_two_filters_on_one_person_become_one_track() -> None:
     whole = follow(seen, config)[0]
     odd, even = (replace(whole, rows=whole.rows[i::2]) for i in (1, 0))
     assert [t.rows for t in merge(seen, [even, odd], config)] == [whole.rows]
-    both = observe(
-        np.concatenate([paths, paths + np.array([2.0, 0, 0])]), np.ones((2, frames), dtype=bool)
-    )[0]
+    other = walk([1, 0, 5], [3, 0, 5], frames)[None]
+    both = observe(np.concatenate([paths, other]), np.ones((2, frames), dtype=bool))[0]
     assert len(merge(both, follow(both, config), config)) == 2
