@@ -1,6 +1,7 @@
 """Dispatch, and the one place where errors become a line and an exit code."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,9 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Errors that are the user's are one line on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Our banded systems are small: OpenBLAS' second thread only spins, at four times the cost.
+    # It reads this when NumPy is imported, which happens later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     as_json = "--json-log" in words
     try:
         return _dispatch(words)
