@@ -96,6 +96,13 @@ class BackgroundConfig(StageConfig):
     """Of one match against one keypoint."""
     min_depth_m: float = Field(default=0.7, gt=0, le=100)
     """Nothing static is nearer to the first camera, metres."""
+    min_turn_share: float = Field(default=0.8, gt=0, le=1)
+    """Where no people relate the frames: share of the matches that a camera which only turned
+    must explain. A camera that also moved stays FAILED: nothing fixes the scale."""
+    min_turn_spread: float = Field(default=0.15, ge=0, le=1)
+    """The same: share of either frame that the matches must span (area of their hull)."""
+    min_turn_px: float = Field(default=2.0, ge=0, le=1000)
+    """The same: matches that move less than this may be a logo and do not count, pixels."""
     max_tension: float = Field(default=0.5, ge=0, le=50)
     """Where the matches raise the people's cost per keypoint by more than this they contradict
     the people (a logo, a repeated texture) and are dropped."""

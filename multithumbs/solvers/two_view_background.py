@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.geometry import robust, rotations
+from multithumbs.geometry import rigid, robust, rotations
+from multithumbs.geometry.rotations import nearest_rotation
 from multithumbs.solvers.levenberg_marquardt import Linearisation
 
 _MIN_COSINE = 0.05
@@ -44,6 +45,25 @@ def background_errors(
 ) -> Float[Tensor, "H S"]:
     """Distance in ``b`` from each match to its best point on the ray of ``a``, in sigmas."""
     return _reproject(b_from_a, matches).squared.sqrt()
+
+
+def fit_turn(matches: BackgroundMatches, iterations: int = 20) -> Float[Tensor, "4 4"]:
+    """The pure rotation that explains the matches best: a camera that stayed where it was.
+
+    Kabsch's solution on unit rays, reweighted by each match's distance in the image.
+    """
+    a, b = (_rays(uv, K) for uv, K in zip(matches.uv, matches.K, strict=True))
+    a, b = a / a.norm(dim=-1, keepdim=True), b / b.norm(dim=-1, keepdim=True)
+    weights = torch.ones_like(a[:, 0])
+    b_from_a = rigid.eye(a)
+    for _ in range(iterations):
+        turn = nearest_rotation((weights[:, None] * b).T @ a)
+        b_from_a = rigid.compose(turn, torch.zeros_like(a[0]))
+        squared = _reproject(b_from_a[None], matches).squared[0]
+        # The scale falls to the matches' own as the fit settles.
+        scale = max(matches.outlier_sigmas, float(squared.median().sqrt()) * 2)
+        weights = robust.geman_mcclure(squared, scale)[1]
+    return b_from_a
 
 
 def background_model(b_from_a: Float[Tensor, "H 4 4"], matches: BackgroundMatches) -> Linearisation:

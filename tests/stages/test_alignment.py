@@ -74,6 +74,20 @@ def test_a_failed_scene_stays_failed_for_its_reason(cut, scene):
     assert np.isnan(aligned.loss)
 
 
+def test_a_side_without_people_leaves_its_camera_where_the_scene_has_it(cut, scene):
+    inputs = cuts.inputs(cut)
+    before, after = inputs["bodies"]
+    inputs["bodies"] = (before, replace(after, confidence=np.zeros(len(after))))
+    turned = replace(scene, pair=np.zeros((0, 2), dtype=np.int64))
+    for config in (LmAlignmentConfig(), LmAlignmentConfig(pair_weight=0, camera_weight=0)):
+        work = cuts.work_at_cut(config, HW)
+        aligned = alignment.run(work, boundaries=turned, **inputs)
+        assert aligned.status is CutStatus.ALIGNED
+        assert aligned.side.tolist() == [0, 0, 0]
+        relative = np.linalg.inv(aligned.scene_from_cam[0]) @ aligned.scene_from_cam[1]
+        np.testing.assert_allclose(relative, scene.scene_from_cam[1], atol=0.3)
+
+
 def test_too_large_a_residual_fails(cut, scene):
     strict = LmAlignmentConfig(limits=AlignmentLimitsConfig(max_residual_of_height=1e-4))
     aligned = align(cut, scene, strict)

@@ -89,6 +89,29 @@ def _side(side, frame):
     )  # fmt: skip
 
 
+def test_without_people_a_camera_that_only_turned_is_aligned_by_the_background(cut):
+    rng = np.random.default_rng(1)
+    noise = cv2.GaussianBlur(rng.integers(0, 255, (360, 640, 3), dtype=np.uint8), (0, 0), 3)
+    first = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
+    K = cut.sides[0].bodies.K[0]
+    turn = cv2.Rodrigues(np.array([0.03, 0.1, 0.02]))[0]
+    shift = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    homography = np.linalg.inv(shift) @ K @ turn @ np.linalg.inv(K) @ shift
+    second = cv2.warpPerspective(first, homography, (640, 360))
+    inputs = cuts.inputs(cut)
+    inputs["bodies"] = tuple(replace(b, confidence=np.zeros(len(b))) for b in inputs["bodies"])
+    inputs["masks"] = tuple(
+        replace(m, counts=m.counts[:0], offsets=m.offsets * 0) for m in inputs["masks"]
+    )
+    work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), [first, second])
+    scene = boundaries.run(work, **inputs)
+    assert scene.status is CutStatus.ALIGNED
+    assert len(scene.pair) == 0
+    np.testing.assert_allclose(scene.scene_from_cam[1, :3, :3].T, turn, atol=2e-3)
+    logo = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), [first, first])
+    assert boundaries.run(logo, **inputs).status is CutStatus.FAILED
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_nobody_on_one_side_fails_with_the_side_named(cut, side):
     inputs = cuts.inputs(cut)

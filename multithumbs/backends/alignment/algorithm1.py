@@ -26,8 +26,8 @@ def align(
     """Bodies and cameras of both boundary frames in one metric space, or FAILED and why."""
     if scene.status is CutStatus.FAILED:
         return failed(scene, scene.reason)
-    if min(len(side) for side in sides) == 0:
-        return failed(scene, "one side of the cut has no bodies to align")
+    if max(len(side) for side in sides) == 0:
+        return failed(scene, "nobody is seen on either side of the cut")
     people = pose_people(sides, scene.pair, body, config.objective)
     problem = build_problem(people, sides, scene, config.objective)
     state = solve(problem, start(people, problem, scene), config)

@@ -6,7 +6,11 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from multithumbs.config.boundaries import BackgroundConfig
-from multithumbs.solvers.two_view_background import BackgroundMatches
+from multithumbs.solvers.two_view_background import (
+    BackgroundMatches,
+    background_errors,
+    fit_turn,
+)
 
 MatchedPixels = Float[np.ndarray, "2 S 2"]
 
@@ -30,6 +34,30 @@ def background_matches(
         weight=config.weight,
         max_inverse_depth=1 / config.min_depth_m,
     )
+
+
+def turned_camera(
+    matches: BackgroundMatches | None,
+    hw: tuple[tuple[int, int], tuple[int, int]],
+    config: BackgroundConfig,
+) -> Float[np.ndarray, "4 4"] | None:
+    """``after_from_before`` of a camera that only turned, if the matches say so clearly."""
+    if matches is None:
+        return None
+    moved = (matches.uv[1] - matches.uv[0]).norm(dim=-1) >= config.min_turn_px
+    kept = matches._replace(uv=matches.uv[:, moved])
+    if kept.uv.shape[1] < config.min_matches:
+        return None
+    turn = fit_turn(kept)
+    explained = background_errors(turn[None], kept)[0] <= config.outlier_sigmas
+    uv = kept.uv[:, explained].numpy().astype(np.float32)
+    if explained.double().mean() < config.min_turn_share or uv.shape[1] < config.min_matches:
+        return None
+    spread = [
+        cv2.contourArea(cv2.convexHull(points)) / (height * width)
+        for points, (height, width) in zip(uv, hw, strict=True)
+    ]
+    return turn.numpy() if min(spread) >= config.min_turn_spread else None
 
 
 def match_features(

@@ -1,16 +1,18 @@
 """The `people` boundary back-end: two frames in one space because the same people stand in both."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 
-from multithumbs.backends.boundaries.background import background_matches
+from multithumbs.backends.boundaries.acceptance import other_clothes, rejection
+from multithumbs.backends.boundaries.background import background_matches, turned_camera
 from multithumbs.backends.boundaries.colours import colour_cost
 from multithumbs.backends.boundaries.point_map import cast_points, estimate_floor, side_vertices
 from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.body import BodyModel
 from multithumbs.config.boundaries import (
-    AcceptanceConfig,
     AgreementConfig,
     PeopleBoundariesConfig,
     PeopleNoiseConfig,
@@ -24,6 +26,15 @@ from multithumbs.types import BoundaryScene, CutStatus, Masks
 
 Images = tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]]
 Sides = tuple[BoundarySide, BoundarySide]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How two frames stand to each other."""
+
+    after_from_before: Float[np.ndarray, "4 4"]
+    pair: Int64[np.ndarray, "M 2"]
+    """Entries of both sides that are one person."""
 
 
 def reconstruct(
@@ -44,46 +55,24 @@ def reconstruct(
         config: see `PeopleBoundariesConfig`.
         device: where to cast rays.
     """
-    for side, where in zip(sides, ("before", "after"), strict=True):
-        if len(side) == 0:
-            return failed(sides, f"nobody is seen {where} the cut")
-    keypoints = (_body_keypoints(sides[0], body), _body_keypoints(sides[1], body))
-    before, after = (_view(side, points) for side, points in zip(sides, keypoints, strict=True))
     K = np.stack([side.K for side in sides])
     matches = None
     if config.background.enabled:
         matches = background_matches(images, people_masks, K, config.background)
-    colours = colour_cost(images, sides, config.appearance) if config.appearance.weight else None
-    found = relate(before, after, config, dissimilarity=colours, background=matches)
-    missing = 0
-    if found is not None:
-        missing = missing_people(
-            before,
-            after,
-            found.b_from_a,
-            found.pairs,
-            (sides[0].hw, sides[1].hw),
-            inside_share=config.acceptance.missing_inside_share,
-            covered_share=config.acceptance.missing_covered_share,
-        )
-    reason = rejection(found, missing, config.acceptance)
-    if found is not None and colours is not None and not reason:
-        mean = float(colours[found.pairs[:, 0].numpy(), found.pairs[:, 1].numpy()].mean())
-        if mean > config.appearance.max_mean_cost:
-            reason = (
-                f"the people who fit are dressed otherwise (colour cost {mean:.1f} of at most "
-                f"{config.appearance.max_mean_cost:.1f})"
-            )
-    if found is None or reason:
-        return failed(sides, reason)
-    before_from_after = np.linalg.inv(found.b_from_a.numpy())
-    scene_from_cam = np.stack([np.eye(4), before_from_after])
+    keypoints = (_body_keypoints(sides[0], body), _body_keypoints(sides[1], body))
+    relation = relate_by_people(sides, keypoints, images, matches, config)
+    if isinstance(relation, str):
+        turn = turned_camera(matches, (sides[0].hw, sides[1].hw), config.background)
+        if turn is None:
+            return failed(sides, relation)
+        relation = Relation(turn, np.zeros((0, 2), dtype=np.int64))
+    scene_from_cam = np.stack([np.eye(4), np.linalg.inv(relation.after_from_before)])
     floor = estimate_floor(scene_from_cam, sides, keypoints)
     maps = [
         _side_map(side, body, transform, floor, config, device)
         for side, transform in zip(sides, scene_from_cam, strict=True)
     ]
-    rows = found.pairs.numpy()
+    pair = relation.pair
     return BoundaryScene(
         status=CutStatus.ALIGNED,
         reason="",
@@ -93,8 +82,39 @@ def reconstruct(
         metres_per_unit=1.0,
         points_scene=np.stack([points for points, _ in maps]),
         confidence=np.stack([confidence for _, confidence in maps]),
-        pair=np.stack([sides[0].row[rows[:, 0]], sides[1].row[rows[:, 1]]], axis=1),
+        pair=np.stack([sides[0].row[pair[:, 0]], sides[1].row[pair[:, 1]]], axis=1),
     )
+
+
+def relate_by_people(
+    sides: Sides,
+    keypoints: tuple[Float[np.ndarray, "_ 23 3"], Float[np.ndarray, "_ 23 3"]],
+    images: Images,
+    matches: BackgroundMatches | None,
+    config: PeopleBoundariesConfig,
+) -> Relation | str:
+    """The relation that common people give, or why there is none to believe."""
+    for side, where in zip(sides, ("before", "after"), strict=True):
+        if len(side) == 0:
+            return f"nobody is seen {where} the cut"
+    before, after = (_view(side, points) for side, points in zip(sides, keypoints, strict=True))
+    colours = colour_cost(images, sides, config.appearance) if config.appearance.weight else None
+    found = relate(before, after, config, dissimilarity=colours, background=matches)
+    if found is None:
+        return "no person of one side agrees with any person of the other side"
+    missing = missing_people(
+        before,
+        after,
+        found.b_from_a,
+        found.pairs,
+        (sides[0].hw, sides[1].hw),
+        inside_share=config.acceptance.missing_inside_share,
+        covered_share=config.acceptance.missing_covered_share,
+    )
+    reason = rejection(found, missing, config.acceptance)
+    if not reason and colours is not None:
+        reason = other_clothes(found, colours, config.appearance)
+    return reason or Relation(found.b_from_a.numpy(), found.pairs.numpy())
 
 
 def relate(
@@ -127,33 +147,6 @@ def relate(
         background=background,
         max_iterations=config.max_iterations,
     )
-
-
-def rejection(found: TwoView | None, missing: int, config: AcceptanceConfig) -> str:
-    """Why a result is not to be believed; empty where it is.
-
-    ``missing`` counts people whom the other camera should see and does not.
-    """
-    if found is None:
-        return "no person of one side agrees with any person of the other side"
-    single = len(found.pairs) == 1
-    cost, inliers = float(found.pair_cost.mean()), float(found.inliers.min())
-    residual = float(found.residual_of_height.square().mean().sqrt())
-    max_cost = config.max_single_cost if single else config.max_mean_cost
-    min_inliers = config.min_single_inliers if single else config.min_inliers
-    max_residual = config.max_single_residual if single else config.max_residual_of_height
-    if cost > max_cost or inliers < min_inliers or residual > max_residual:
-        return (
-            f"{len(found.pairs)} common people fit too loosely: cost {cost:.2f} (at most "
-            f"{max_cost:.2f}), {inliers:.0%} of keypoints agree (at least {min_inliers:.0%}), off "
-            f"by {residual:.1%} of a height (at most {max_residual:.1%})"
-        )
-    if missing > config.max_missing_per_pair * (len(found.pairs) - 1):
-        return (
-            f"{missing} people should be seen from the other side of the cut and are not, "
-            f"with {len(found.pairs)} matched"
-        )
-    return ""
 
 
 def failed(sides: Sides, reason: str) -> BoundaryScene:

@@ -59,12 +59,12 @@ def gather_side(
     window_frames: int,
     min_confidence: float,
 ) -> BoundarySide:
-    """Everyone at ``frame``; an empty side keeps a unit ``K``."""
+    """Everyone at ``frame``; ``K`` is a unit matrix in a shot that has no bodies at all."""
     row = boundary_rows(frame, detections, bodies, tracks, window_frames)
     return BoundarySide(
         frame=frame,
         hw=masks.hw,
-        K=bodies.K[row[0]] if len(row) else np.eye(3),
+        K=bodies.K[row[0] if len(row) else 0] if len(bodies) else np.eye(3),
         row=row,
         uv=keypoints.uv[row],
         confidence=usable_confidence(

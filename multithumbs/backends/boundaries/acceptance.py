@@ -1,0 +1,46 @@
+"""When a relative camera found from people is believed, and why not."""
+
+import numpy as np
+from jaxtyping import Float
+
+from multithumbs.config.boundaries import AcceptanceConfig, AppearanceConfig
+from multithumbs.solvers.two_view_search import TwoView
+
+
+def rejection(found: TwoView, missing: int, config: AcceptanceConfig) -> str:
+    """Why a result is not to be believed; empty where it is.
+
+    ``missing`` counts people whom the other camera should see and does not.
+    """
+    single = len(found.pairs) == 1
+    cost, inliers = float(found.pair_cost.mean()), float(found.inliers.min())
+    residual = float(found.residual_of_height.square().mean().sqrt())
+    max_cost = config.max_single_cost if single else config.max_mean_cost
+    min_inliers = config.min_single_inliers if single else config.min_inliers
+    max_residual = config.max_single_residual if single else config.max_residual_of_height
+    if cost > max_cost or inliers < min_inliers or residual > max_residual:
+        return (
+            f"{len(found.pairs)} common people fit too loosely: cost {cost:.2f} (at most "
+            f"{max_cost:.2f}), {inliers:.0%} of keypoints agree (at least {min_inliers:.0%}), off "
+            f"by {residual:.1%} of a height (at most {max_residual:.1%})"
+        )
+    if missing > config.max_missing_per_pair * (len(found.pairs) - 1):
+        return (
+            f"{missing} people should be seen from the other side of the cut and are not, "
+            f"with {len(found.pairs)} matched"
+        )
+    return ""
+
+
+def other_clothes(
+    found: TwoView, colour_cost: Float[np.ndarray, "Na Nb"], config: AppearanceConfig
+) -> str:
+    """Why the pairs cannot be the same people for their colours; empty where they can."""
+    rows = found.pairs.numpy()
+    mean = float(colour_cost[rows[:, 0], rows[:, 1]].mean())
+    if mean <= config.max_mean_cost:
+        return ""
+    return (
+        f"the people who fit are dressed otherwise (colour cost {mean:.1f} of at most "
+        f"{config.max_mean_cost:.1f})"
+    )
