@@ -75,11 +75,11 @@ class LmPeopleConfig(StageConfig):
     """Of the monocular orientation."""
     pose_std_rad: float = Field(default=0.2, gt=0, le=10)
     """Of a monocular joint rotation."""
-    betas_std: float = Field(default=0.7, gt=0, le=10)
+    betas_std: float = Field(default=1.0, gt=0, le=10)
     """How far a person's shape may move from the mean of its fits."""
-    depth_std: float = Field(default=0.1, gt=0, le=1)
+    depth_std: float = Field(default=0.3, gt=0, le=1)
     """Of the monocular depth, as a fraction."""
-    lateral_std_m: float = Field(default=0.2, gt=0, le=10)
+    lateral_std_m: float = Field(default=0.5, gt=0, le=10)
     """Of the monocular place across the ray (metres)."""
     transl_std_m_s2: float = Field(default=3.0, gt=0, le=100)
     """Usual acceleration of the pelvis (m/s^2)."""

@@ -38,6 +38,7 @@ def run(
     """Tie the shots together at their cuts; a failed cut starts a new island."""
     from multithumbs.backends.cameras.graph import assemble, cut_edges, join
     from multithumbs.backends.cameras.revisits import find_revisits
+    from multithumbs.backends.cameras.rooms import turn_to_room
     from multithumbs.backends.cameras.scale import metres_per_unit
 
     match work.config:
@@ -53,6 +54,10 @@ def run(
                 np.radians(config.cut_rotation_std_deg),
                 config.cut_translation_std_m,
             )
+            cuts = turn_to_room(
+                cuts, work.video, alignment, odometry, intrinsics, detections, masks, bodies,
+                tracks, config.room,
+            )  # fmt: skip
             returns = find_revisits(
                 work.video, config, shots, odometry, intrinsics, detections, masks
             )

@@ -25,7 +25,21 @@ def _texture(seed: int) -> np.ndarray:
 TEXTURES = [_texture(seed) for seed in range(6)]
 
 
-def render(K: np.ndarray, world_from_cam: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
+def _tiles(seed: int) -> np.ndarray:
+    """Bricks: straight edges along the walls."""
+    shade = np.random.default_rng(seed).uniform(40, 220, (16, 16)).astype(np.float32)
+    return cv2.resize(shade, (512, 512), interpolation=cv2.INTER_NEAREST)
+
+
+TILES = [_tiles(seed) for seed in range(6)]
+
+
+def render(
+    K: np.ndarray,
+    world_from_cam: np.ndarray,
+    hw: tuple[int, int],
+    textures: list[np.ndarray] = TEXTURES,
+) -> np.ndarray:
     """Grey picture of the room as RGB uint8."""
     v, u = np.mgrid[: hw[0], : hw[1]] + 0.5
     rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(hw)], axis=-1)
@@ -43,7 +57,7 @@ def render(K: np.ndarray, world_from_cam: np.ndarray, hw: tuple[int, int]) -> np
         to_px = 511 / (2 * HALF_SIZE.max())
         x = ((hit[..., a] + HALF_SIZE[a]) * to_px).astype(np.float32)
         y = ((hit[..., b] + HALF_SIZE[b]) * to_px).astype(np.float32)
-        out[on] = cv2.remap(TEXTURES[side], x, y, cv2.INTER_LINEAR)[on]
+        out[on] = cv2.remap(textures[side], x, y, cv2.INTER_LINEAR)[on]
     return np.repeat(out.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
@@ -57,6 +71,7 @@ class RoomVideo:
     zoom: np.ndarray | None = None
     noise: float = 2.0
     decorate: object = None
+    textures: list[np.ndarray] = field(default_factory=lambda: TEXTURES)
     info: VideoInfo = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +86,7 @@ class RoomVideo:
         K = self.K.copy()
         if self.zoom is not None:
             K[:2, :2] *= self.zoom[index]
-        rgb = render(K, self.world_from_cam[index], self.hw)
+        rgb = render(K, self.world_from_cam[index], self.hw, self.textures)
         noise = np.random.default_rng(index).normal(0, self.noise, rgb.shape)
         rgb = (rgb + noise).clip(0, 255).astype(np.uint8)
         return rgb if self.decorate is None else self.decorate(index, rgb)

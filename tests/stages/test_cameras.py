@@ -28,7 +28,7 @@ from multithumbs.types import (
 )
 from multithumbs.types.work import Runtime, Work
 
-from .room import RoomVideo
+from .room import TEXTURES, TILES, RoomVideo
 
 HW = (180, 320)
 K = np.array([[350.0, 0, 160], [0, 350, 90], [0, 0, 1]])
@@ -87,6 +87,7 @@ def solve(
     alignment: list[Alignment],
     config: CamerasConfig | None = None,
     motion: dict[int, str] | None = None,
+    textures: list[np.ndarray] = TEXTURES,
 ) -> Cameras:
     count = len(truth)
     start = np.arange(count) * LENGTH
@@ -98,7 +99,7 @@ def solve(
         transition=np.zeros(count, np.int64),
     )
     work = Work(
-        video=RoomVideo(K, np.repeat(truth, LENGTH, axis=0), HW),
+        video=RoomVideo(K, np.repeat(truth, LENGTH, axis=0), HW, textures=textures),
         config=config or PoseGraphCamerasConfig(),
         runtime=Runtime(),
         shot=None,
@@ -188,3 +189,17 @@ def test_the_papers_form_takes_odometry_units_for_metres() -> None:
     assert np.allclose(out.world_from_cam[LENGTH - 1, :3, 3], [0.5, 0, 0])
     expected = out.world_from_cam[LENGTH - 1] @ np.linalg.inv(CAMERA_A) @ CAMERA_B
     assert np.allclose(out.world_from_cam[LENGTH], expected)
+
+
+def test_a_room_turns_a_cut_that_people_turned_wrongly() -> None:
+    first, second = looking(5, (0, 0, -4)), looking(165, (1.5, 0.2, 4))
+    wrong = cut(0, first, second)
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("y", 8, degrees=True).as_matrix()
+    scene = wrong.scene_from_cam.copy()
+    scene[1] = scene[1] @ turn
+    out = solve([first, second], [replace(wrong, scene_from_cam=scene)], textures=TILES)
+    relative = np.linalg.inv(out.world_from_cam[LENGTH - 1]) @ out.world_from_cam[LENGTH]
+    truth = np.linalg.inv(first) @ second
+    error = relative[:3, :3] @ truth[:3, :3].T
+    assert np.degrees(Rotation.from_matrix(error).magnitude()) < 1.0

@@ -1,0 +1,132 @@
+"""Cuts turned to agree with the room.
+
+People tell where the cameras of a cut stand; how they are turned they tell less well, because a
+monocular body's orientation errs by several degrees. The straight edges of a room tell that to a
+fraction of a degree even where the two views share no picture: opposite walls are parallel.
+"""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from jaxtyping import Float64
+
+from multithumbs.backends.cameras.sizes import stand_together
+from multithumbs.backends.odometry.people_mask import background
+from multithumbs.config.cameras import RoomConfig
+from multithumbs.solvers.ground import mean_direction
+from multithumbs.solvers.pose_graph import Edges
+from multithumbs.solvers.pose_graph_room import RoomAxes, find_room, nearest_turn, segments_of
+from multithumbs.types import (
+    Alignment,
+    Bodies,
+    Detections,
+    FrameReader,
+    Intrinsics,
+    Masks,
+    Odometry,
+    Tracks,
+)
+
+PERSON_MARGIN = 0.03
+"""Growth of person masks, as a fraction of the box's shorter side."""
+TRUNK = (12, 0)
+"""Neck and pelvis."""
+SAMPLES = np.linspace(0.05, 0.95, 7)
+"""Where along an edge the background mask is asked."""
+
+
+def turn_to_room(
+    edges: Edges,
+    video: FrameReader,
+    alignment: tuple[Alignment, ...],
+    odometry: tuple[Odometry, ...],
+    intrinsics: tuple[Intrinsics, ...],
+    detections: tuple[Detections, ...],
+    masks: tuple[Masks, ...],
+    bodies: tuple[Bodies, ...],
+    tracks: tuple[Tracks, ...],
+    config: RoomConfig,
+) -> Edges:
+    """The edges of the aligned cuts with better rotations wherever both sides show a room.
+
+    The translation follows: the people who stand on both sides of the cut stay together.
+    """
+    if not config.enabled:
+        return edges
+    turned, std = edges.first_from_second.copy(), edges.rotation_std.copy()
+    found = np.zeros(len(edges), bool)
+    for e, cut in enumerate(edges.first):
+        rooms = []
+        for side in range(2):
+            s = int(cut) + side
+            frame = int(alignment[cut].frame[side])
+            zoom = odometry[s].zoom[frame - int(odometry[s].frame[0])]
+            room = _look(video, frame, intrinsics[s].K * np.array([[zoom], [zoom], [1]]),
+                         detections[s], masks[s], bodies[s], config)  # fmt: skip
+            if room is None:
+                break
+            rooms.append(room)
+        if len(rooms) < 2:
+            continue
+        guess = turned[e, :3, :3]
+        rotation, angle = nearest_turn(rooms[0], rooms[1], guess)
+        if angle > np.radians(config.max_turn_deg):
+            continue
+        turned[e, :3, :3] = rotation
+        std[e] = np.radians(config.rotation_std_deg)
+        found[e] = True
+    place = stand_together(edges.first[found], turned[found, :3, :3], alignment, tracks, bodies,
+                           config)  # fmt: skip
+    for e in np.flatnonzero(found):
+        turned[e, :3, 3] = place.get(int(edges.first[e]), turned[e, :3, 3])
+    return replace(edges, first_from_second=turned, rotation_std=std)
+
+
+def _look(
+    video: FrameReader,
+    frame: int,
+    K: Float64[np.ndarray, "3 3"],
+    detections: Detections,
+    masks: Masks,
+    bodies: Bodies,
+    config: RoomConfig,
+) -> RoomAxes | None:
+    """The room's directions in one frame, if they are clear."""
+    rgb = video.frame(frame)
+    width = min(rgb.shape[1], config.width_px)
+    scale = rgb.shape[1] / width
+    low = (round(rgb.shape[0] / scale), width)
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    gray = cv2.resize(gray, low[::-1], interpolation=cv2.INTER_AREA)
+    rows = np.flatnonzero(detections.frame == frame)
+    free = background(detections, masks, rows, low, PERSON_MARGIN)
+    found = cv2.createLineSegmentDetector().detect(gray)[0]
+    if found is None:
+        return None
+    ends = found.reshape(-1, 4).astype(np.float64) + 0.5
+    long = np.hypot(*(ends[:, 2:] - ends[:, :2]).T) > config.min_length * width
+    ends = ends[long]
+    points = ends[:, None, :2] + SAMPLES[:, None] * (ends[:, None, 2:] - ends[:, None, :2])
+    column = points[..., 0].astype(np.int64).clip(0, low[1] - 1)
+    row = points[..., 1].astype(np.int64).clip(0, low[0] - 1)
+    ends = ends[free[row, column].all(1)] * scale
+    room = find_room(
+        segments_of(ends, K),
+        _up(bodies, rows),
+        max_tilt=np.radians(config.max_tilt_deg),
+        tolerance=np.radians(config.tolerance_deg),
+    )
+    if room is None or room.support < config.min_support:
+        return None
+    return room if room.contrast >= config.min_contrast else None
+
+
+def _up(bodies: Bodies, rows: np.ndarray) -> Float64[np.ndarray, "3"]:
+    """Up in the camera, as the trunks of the people in the frame show it."""
+    rows = rows[bodies.confidence[rows] > 0]
+    if not len(rows):
+        return np.array([0.0, -1.0, 0.0])
+    trunk = bodies.joints_cam[rows, TRUNK[0]] - bodies.joints_cam[rows, TRUNK[1]]
+    trunk = trunk / np.linalg.norm(trunk, axis=1, keepdims=True)
+    return mean_direction(trunk, bodies.confidence[rows])
