@@ -36,7 +36,13 @@ def run(
     odometry: tuple[Odometry, ...],
 ) -> Cameras:
     """Tie the shots together at their cuts; a failed cut starts a new island."""
-    from multithumbs.backends.cameras.graph import assemble, cut_edges, join
+    from multithumbs.backends.cameras.graph import (
+        assemble,
+        cut_edges,
+        join,
+        lens_at_ends,
+        loosened,
+    )
     from multithumbs.backends.cameras.revisits import find_revisits
     from multithumbs.backends.cameras.rooms import turn_to_room
     from multithumbs.backends.cameras.scale import metres_per_unit
@@ -46,27 +52,33 @@ def run(
             cuts = cut_edges(alignment, odometry, 1.0, 1.0)
             ones = np.ones(len(shots))
             source = tuple("assumed" if o.motion == "free" else "none" for o in odometry)
-            return assemble(shots, odometry, intrinsics, cuts, cuts, ones, 0 * ones, source)
+            return assemble(
+                shots, odometry, intrinsics, cuts, cuts, ones, 0 * ones, source, ones
+            )  # fmt: skip
         case PoseGraphCamerasConfig() as config:
+            video, times = work.video, work.video.info.timestamps_s
+            returns, focal_factor = find_revisits(
+                video, config, shots, odometry, intrinsics, detections, masks
+            )
             cuts = cut_edges(
                 alignment,
                 odometry,
                 np.radians(config.cut_rotation_std_deg),
                 config.cut_translation_std_m,
             )
+            lens = lens_at_ends(shots, odometry, focal_factor)
             cuts = turn_to_room(
-                cuts, work.video, alignment, odometry, intrinsics, detections, masks, bodies,
-                tracks, config.room,
+                cuts, video, alignment, intrinsics, detections, masks, bodies, tracks, lens,
+                config.room,
             )  # fmt: skip
-            returns = find_revisits(
-                work.video, config, shots, odometry, intrinsics, detections, masks
-            )
+            cuts = loosened(cuts, returns)
             per_shot = zip(odometry, detections, bodies, keypoints, tracks, strict=True)
-            times = work.video.info.timestamps_s
             found = [metres_per_unit(*parts, times, config.scale) for parts in per_shot]
             scale = np.array([value for value, _ in found])
             source = tuple(name for _, name in found)
             spread = {"none": 0.0, "assumed": config.scale.prior_log_std}
             std = np.array([spread.get(name, config.scale_log_std) for name in source])
             edges = join(cuts, returns)
-            return assemble(shots, odometry, intrinsics, edges, cuts, scale, std, source)
+            return assemble(
+                shots, odometry, intrinsics, edges, cuts, scale, std, source, focal_factor
+            )  # fmt: skip

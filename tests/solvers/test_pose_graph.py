@@ -1,6 +1,7 @@
 """Shots placed by edges: trees exactly, loops by distributing what disagrees."""
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
 from multithumbs.solvers.contact_scale import Displacements, vote
@@ -87,17 +88,19 @@ def test_disagreement_round_a_loop_is_shared() -> None:
     assert np.all(out.residual_m > 0.05) and np.all(out.residual_m < 0.16)
 
 
-def test_directions_from_one_place_give_the_rotation_despite_wrong_matches() -> None:
+@pytest.mark.parametrize("factor", [1.0, 1.4, 0.7])
+def test_matches_from_one_place_give_rotation_and_lens_despite_wrong_ones(factor: float) -> None:
     rng = np.random.default_rng(0)
-    second = rng.normal(size=(200, 3)) + np.array([0, 0, 3])
-    second /= np.linalg.norm(second, axis=1, keepdims=True)
-    turn = Rotation.from_rotvec([0.1, -0.4, 0.05])
-    first = turn.apply(second) + rng.normal(0, 3e-4, second.shape)
+    ahead = np.c_[rng.uniform(-0.3, 0.3, (200, 2)), np.ones(200)]
+    turn = Rotation.from_rotvec([0.05, -0.2, 0.05])
+    turned = turn.apply(ahead)
+    first = turned[:, :2] / turned[:, 2:] + rng.normal(0, 3e-4, (200, 2))
     first[:60] = rng.permutation(first[:60])
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = factor * ahead[:, :2]  # what a camera with the true lens sees, in units of the given
     found = rotation_only(first, second, 2e-3)
     error = (turn.inv() * Rotation.from_matrix(found.first_from_second)).magnitude()
-    assert error < 2e-4 and 130 <= found.inliers <= 145
+    assert error < 5e-4 and 130 <= found.inliers <= 150
+    assert found.focal_factor == 1 if factor == 1 else abs(found.focal_factor / factor - 1) < 5e-3
 
 
 def walking_feet(scale: float, noise: float) -> Displacements:

@@ -1,6 +1,6 @@
 """From odometry and cuts to `Cameras`: edges, placement, one camera per frame."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -32,6 +32,33 @@ def cut_edges(
     )
 
 
+def lens_at_ends(
+    shots: Shots, odometry: tuple[Odometry, ...], focal_factor: Float64[np.ndarray, " S"]
+) -> Float64[np.ndarray, "S 2"]:
+    """Focal length as each shot begins and ends, over that of its intrinsics."""
+    return np.array(
+        [
+            own.zoom[[first - own.frame[0], last - 1 - own.frame[0]]] * factor
+            for own, first, last, factor in zip(
+                odometry, shots.clean_start, shots.clean_end, focal_factor, strict=True
+            )
+        ]
+    )
+
+
+def loosened(cuts: Edges, returns: Edges) -> Edges:
+    """The cuts, those without a say whose two sides a return relates too: a background that both
+    show is measured better than people."""
+    known = set(zip(returns.first.tolist(), returns.second.tolist(), strict=True))
+    loose = [pair in known for pair in zip(cuts.first.tolist(), cuts.second.tolist(), strict=True)]
+    without = np.where(loose, 1e3, 1.0)
+    return replace(
+        cuts,
+        rotation_std=cuts.rotation_std * without,
+        translation_std=cuts.translation_std * without,
+    )
+
+
 def join(*parts: Edges) -> Edges:
     """All edges of several sets, in order."""
     names = [field.name for field in fields(Edges)]
@@ -47,6 +74,7 @@ def assemble(
     scale: Float64[np.ndarray, " S"],
     scale_log_std: Float64[np.ndarray, " S"],
     source: tuple[str, ...],
+    focal_factor: Float64[np.ndarray, " S"],
 ) -> Cameras:
     """Place the shots and write out every frame's camera.
 
@@ -55,6 +83,7 @@ def assemble(
         cuts: those of the aligned cuts.
         scale, scale_log_std, source: metres per unit of each shot's odometry, the uncertainty
             of its logarithm, and what it rests on.
+        focal_factor: on each shot's intrinsics, beside its zoom.
     """
     placement = place(len(shots), edges, scale, scale_log_std)
     moved = np.abs(placement.metres_per_unit / scale - 1) > 1e-3
@@ -65,7 +94,7 @@ def assemble(
         in_metres = scaled(own.shot_from_cam, placement.metres_per_unit[s])
         world.append(placement.world_from_shot[s] @ in_metres)
         zoomed = np.repeat(camera.K[None], len(own.frame), axis=0)
-        zoomed[:, :2, :2] *= own.zoom[:, None, None]
+        zoomed[:, :2, :2] *= focal_factor[s] * own.zoom[:, None, None]
         K.append(zoomed)
     lengths = [len(own.frame) for own in odometry]
     return Cameras(

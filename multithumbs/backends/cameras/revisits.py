@@ -23,12 +23,23 @@ PERSON_MARGIN = 0.1
 """Growth of person masks, as a fraction of the box's shorter side."""
 
 
+class Returns(NamedTuple):
+    """What returns to an earlier camera say."""
+
+    edges: Edges
+    focal_factor: Float64[np.ndarray, " S"]
+    """Of each shot's focal length, so that shots from one place agree; 1 where nothing says."""
+
+
 class _View(NamedTuple):
+    """Background features of one frame."""
+
     shot_from_cam: Float64[np.ndarray, "4 4"]
-    rays: Float64[np.ndarray, "F 3"]
+    plane: Float64[np.ndarray, "F 2"]
+    """``(uv - centre) / focal``."""
     descriptors: np.ndarray
     pixel: float
-    """Angle of a pixel of the reduced image, radians."""
+    """A pixel of the reduced image in these units."""
 
 
 def find_revisits(
@@ -39,23 +50,43 @@ def find_revisits(
     intrinsics: tuple[Intrinsics, ...],
     detections: tuple[Detections, ...],
     masks: tuple[Masks, ...],
-) -> Edges:
-    """Edges between shots with cameras that do not travel and see one background."""
-    rows: list[tuple[int, int, Revisit]] = []
-    views: dict[int, _View] = {}
-    if config.revisits.enabled and len(shots) > 1:
-        for s in range(len(shots)):
-            if odometry[s].motion == "free":
-                continue
-            at = int(shots.clean_start[s])
-            parts = odometry[s], intrinsics[s], detections[s], masks[s]
-            views[s] = _look(video, config.revisits, at, *parts)
-            views.pop(s - config.revisits.window - 1, None)
-            for earlier in [a for a in views if a < s]:
-                found = _compare(views[earlier], views[s], config.revisits)
-                if found is not None:
-                    rows.append((earlier, s, found))
-    return _edges(rows, odometry, shots, config)
+) -> Returns:
+    """Edges between shots with cameras that do not travel and see one background.
+
+    The picture with which a shot leaves a camera is compared with that with which a later one
+    enters it. A tighter picture from the same place is a longer lens: the later shot's focal
+    length follows the earlier one's.
+    """
+    rows: list[_Row] = []
+    leaving: dict[int, _View] = {}
+    factor = np.ones(len(shots))
+    for s in range(len(shots) if config.revisits.enabled and len(shots) > 1 else 0):
+        if odometry[s].motion == "free":
+            continue
+        parts = odometry[s], intrinsics[s], detections[s], masks[s]
+        entering = _look(video, config.revisits, int(shots.clean_start[s]), *parts)
+        links = []
+        for earlier, view in leaving.items():
+            found = _compare(view, entering, config.revisits)
+            if found is not None:
+                links.append(_Row(earlier, s, view.shot_from_cam, entering.shot_from_cam, found))
+        if links:
+            factor[s] = max(links, key=lambda link: link.found.inliers).found.focal_factor
+        rows += links
+        last = entering
+        if odometry[s].motion != "static":
+            last = _look(video, config.revisits, int(shots.clean_end[s]) - 1, *parts)
+        leaving[s] = last._replace(plane=last.plane / factor[s], pixel=last.pixel / factor[s])
+        leaving.pop(s - config.revisits.window, None)
+    return Returns(_edges(rows, config), factor)
+
+
+class _Row(NamedTuple):
+    first: int
+    second: int
+    first_shot_from_cam: Float64[np.ndarray, "4 4"]
+    second_shot_from_cam: Float64[np.ndarray, "4 4"]
+    found: Revisit
 
 
 def _look(
@@ -67,31 +98,28 @@ def _look(
     detections: Detections,
     masks: Masks,
 ) -> _View:
-    """Background features of one frame."""
     rgb = video.frame(frame)
     height, width = rgb.shape[:2]
     low = (round(height * min(1.0, WIDTH_PX / width)), min(width, WIDTH_PX))
-    gray = cv2.resize(
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), low[::-1], interpolation=cv2.INTER_AREA
-    )
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    gray = cv2.resize(gray, low[::-1], interpolation=cv2.INTER_AREA)
     rows = np.flatnonzero(detections.frame == frame)
     free = background(detections, masks, rows, low, PERSON_MARGIN).astype(np.uint8)
     sift = cv2.SIFT.create(nfeatures=config.features)
     points, descriptors = sift.detectAndCompute(gray, free)
     uv = (np.array([p.pt for p in points]).reshape(-1, 2) + 0.5) * (width / low[1])
     at = frame - int(odometry.frame[0])
-    focal = intrinsics.K[0, 0] * odometry.zoom[at]
-    rays = np.c_[(uv - intrinsics.K[:2, 2]) / focal, np.ones(len(uv))]
+    focal = float(intrinsics.K[0, 0] * odometry.zoom[at])
     return _View(
         shot_from_cam=odometry.shot_from_cam[at],
-        rays=rays / np.linalg.norm(rays, axis=1, keepdims=True),
+        plane=(uv - intrinsics.K[:2, 2]) / focal,
         descriptors=np.zeros((0, 128), np.float32) if descriptors is None else descriptors,
-        pixel=float(width / low[1] / focal),
+        pixel=width / low[1] / focal,
     )
 
 
 def _compare(first: _View, second: _View, config: RevisitConfig) -> Revisit | None:
-    if min(len(first.rays), len(second.rays)) < config.min_matches:
+    if min(len(first.plane), len(second.plane)) < config.min_matches:
         return None
     matcher = cv2.BFMatcher(cv2.NORM_L2)
     pairs = matcher.knnMatch(second.descriptors, first.descriptors, k=2)
@@ -100,31 +128,21 @@ def _compare(first: _View, second: _View, config: RevisitConfig) -> Revisit | No
     if len(good) < config.min_matches:
         return None
     a, b = np.array(good).T
-    tolerance = config.tolerance_px * first.pixel
-    found = rotation_only(first.rays[a], second.rays[b], tolerance)
+    found = rotation_only(first.plane[a], second.plane[b], config.tolerance_px * first.pixel)
     enough = found.inliers >= max(config.min_matches, config.min_inliers * len(good))
     return found if enough else None
 
 
-def _edges(
-    rows: list[tuple[int, int, Revisit]],
-    odometry: tuple[Odometry, ...],
-    shots: Shots,
-    config: PoseGraphCamerasConfig,
-) -> Edges:
-    def cam(shot: int) -> Float64[np.ndarray, "4 4"]:
-        at = int(shots.clean_start[shot] - odometry[shot].frame[0])
-        return odometry[shot].shot_from_cam[at]
-
+def _edges(rows: list[_Row], config: PoseGraphCamerasConfig) -> Edges:
     turned = np.tile(np.eye(4), (len(rows), 1, 1))
-    for e, (_, _, found) in enumerate(rows):
-        turned[e, :3, :3] = found.first_from_second
+    for e, row in enumerate(rows):
+        turned[e, :3, :3] = row.found.first_from_second
     count = len(rows)
     return Edges(
-        first=np.array([a for a, _, _ in rows], dtype=np.int64),
-        second=np.array([b for _, b, _ in rows], dtype=np.int64),
-        first_shot_from_cam=np.array([cam(a) for a, _, _ in rows]).reshape(-1, 4, 4),
-        second_shot_from_cam=np.array([cam(b) for _, b, _ in rows]).reshape(-1, 4, 4),
+        first=np.array([row.first for row in rows], dtype=np.int64),
+        second=np.array([row.second for row in rows], dtype=np.int64),
+        first_shot_from_cam=np.array([r.first_shot_from_cam for r in rows]).reshape(-1, 4, 4),
+        second_shot_from_cam=np.array([r.second_shot_from_cam for r in rows]).reshape(-1, 4, 4),
         first_from_second=turned,
         rotation_std=np.full(count, np.radians(config.revisit_rotation_std_deg)),
         translation_std=np.full(count, config.revisit_translation_std_m),

@@ -24,7 +24,6 @@ from multithumbs.types import (
     FrameReader,
     Intrinsics,
     Masks,
-    Odometry,
     Tracks,
 )
 
@@ -40,17 +39,19 @@ def turn_to_room(
     edges: Edges,
     video: FrameReader,
     alignment: tuple[Alignment, ...],
-    odometry: tuple[Odometry, ...],
     intrinsics: tuple[Intrinsics, ...],
     detections: tuple[Detections, ...],
     masks: tuple[Masks, ...],
     bodies: tuple[Bodies, ...],
     tracks: tuple[Tracks, ...],
+    lens: Float64[np.ndarray, "S 2"],
     config: RoomConfig,
 ) -> Edges:
     """The edges of the aligned cuts with better rotations wherever both sides show a room.
 
-    The translation follows: the people who stand on both sides of the cut stay together.
+    The translation follows: the people who stand on both sides of the cut stay together. It is
+    also found anew where ``lens`` (focal length as each shot begins and ends, over the one that
+    the alignment knew) is not 1.
     """
     if not config.enabled:
         return edges
@@ -61,9 +62,9 @@ def turn_to_room(
         for side in range(2):
             s = int(cut) + side
             frame = int(alignment[cut].frame[side])
-            zoom = odometry[s].zoom[frame - int(odometry[s].frame[0])]
-            room = _look(video, frame, intrinsics[s].K * np.array([[zoom], [zoom], [1]]),
-                         detections[s], masks[s], bodies[s], config)  # fmt: skip
+            K = intrinsics[s].K.copy()
+            K[:2, :2] *= lens[s, 1 - side]
+            room = _look(video, frame, K, detections[s], masks[s], bodies[s], config)
             if room is None:
                 break
             rooms.append(room)
@@ -76,9 +77,11 @@ def turn_to_room(
         turned[e, :3, :3] = rotation
         std[e] = np.radians(config.rotation_std_deg)
         found[e] = True
-    place = stand_together(edges.first[found], turned[found, :3, :3], alignment, tracks, bodies,
-                           config)  # fmt: skip
-    for e in np.flatnonzero(found):
+    stale = np.abs(np.log(lens[edges.first, 1])) + np.abs(np.log(lens[edges.second, 0])) > 1e-3
+    anew = found | stale
+    place = stand_together(edges.first[anew], turned[anew, :3, :3], alignment, tracks, bodies,
+                           lens, config)  # fmt: skip
+    for e in np.flatnonzero(anew):
         turned[e, :3, 3] = place.get(int(edges.first[e]), turned[e, :3, 3])
     return replace(edges, first_from_second=turned, rotation_std=std)
 

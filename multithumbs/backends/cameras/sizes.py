@@ -31,13 +31,16 @@ def stand_together(
     alignment: tuple[Alignment, ...],
     tracks: tuple[Tracks, ...],
     bodies: tuple[Bodies, ...],
+    lens: Float64[np.ndarray, "S 2"],
     config: RoomConfig,
 ) -> dict[int, Float64[np.ndarray, "3"]]:
     """Place of the camera after each cut in the axes of the one before it, metres.
 
-    Cuts without matched people are left out of the answer.
+    ``lens`` is the focal length as each shot begins and ends, over the one that its fits
+    assumed: who is seen through a longer lens stands further away. Cuts without matched people
+    are left out of the answer.
     """
-    sightings = _sightings(cuts, alignment, tracks, bodies)
+    sightings = _sightings(cuts, alignment, tracks, bodies, lens)
     if not sightings:
         return {}
     numbers, cut = np.unique([s.cut for s in sightings], return_inverse=True)
@@ -66,6 +69,7 @@ def _sightings(
     alignment: tuple[Alignment, ...],
     tracks: tuple[Tracks, ...],
     bodies: tuple[Bodies, ...],
+    lens: Float64[np.ndarray, "S 2"],
 ) -> list[_Sighting]:
     label: dict[tuple[int, int], int] = {}
     out = []
@@ -78,5 +82,6 @@ def _sightings(
             spines = [bodies[cut + side].joints_cam[rows[side], SPINE] for side in range(2)]
             bones = [np.linalg.norm(np.diff(s, axis=0), axis=1).sum() for s in spines]
             places = np.array([s.mean(0) for s in spines])
+            places[:, 2] *= [lens[cut, 1], lens[cut + 1, 0]]
             out.append(_Sighting(cut, person, places, np.array(bones)))
     return out
