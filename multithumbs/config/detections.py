@@ -19,7 +19,7 @@ class BlazePoseDetectionsConfig(StageConfig):
     """Least overlap of neighbouring tiles over their side."""
     key_every: int = Field(default=8, ge=1, le=100)
     """Frames between two runs of the tiled detector."""
-    min_candidate_score: float = Field(default=0.5, gt=0, lt=1)
+    min_candidate_score: float = Field(default=0.4, gt=0, lt=1)
     """Detector score under which a proposal is ignored."""
     same_candidate_distance: float = Field(default=0.1, gt=0, lt=1)
     """Proposals whose hip and scale points are both closer than this times their region's side
@@ -32,6 +32,8 @@ class BlazePoseDetectionsConfig(StageConfig):
     """From this quality on a known person is painted over when others are examined."""
     refinements: int = Field(default=2, ge=0, le=5)
     """Times a new proposal's region is recomputed from its landmarks."""
+    hopeless_flag: float = Field(default=0.1, ge=0, lt=1)
+    """Pose flag under which a region is not looked at a second time."""
     start_flag: float = Field(default=0.6, gt=0, lt=1)
     """Least probability (the network's pose flag) that a new region holds a person."""
     follow_flag: float = Field(default=0.35, gt=0, lt=1)
@@ -59,6 +61,9 @@ class BlazePoseDetectionsConfig(StageConfig):
     """Least median quality of a person over all frames."""
     run_disagreement: float = Field(default=0.035, gt=0, lt=1)
     """Largest median disagreement of a person over all frames."""
+    run_hidden: float = Field(default=0.25, gt=0, le=1)
+    """Largest median fraction of a person's joints behind others: beyond it, what is seen is
+    left-overs of the person in front."""
     min_run_frames: int = Field(default=4, ge=1, le=100)
     """People who can be followed for fewer frames are left out, unless the shot is shorter."""
     min_visible: int = Field(default=6, ge=1, le=17)
@@ -72,7 +77,7 @@ class BlazePoseDetectionsConfig(StageConfig):
     max_shared: float = Field(default=0.45, gt=0, lt=1)
     """Fraction of a sighting's visible joints that may be another one's; beyond it the two
     are one person."""
-    max_covered: float = Field(default=0.6, gt=0, le=1)
+    max_hidden: float = Field(default=0.6, gt=0, le=1)
     """Fraction of a sighting's joints that may lie inside another person's silhouette."""
     replace_gain: float = Field(default=1.15, ge=1, le=10)
     """A fresh proposal replaces a followed person's region when its quality is this many times

@@ -93,6 +93,7 @@ def follow(script: Script, awake=range(1000), furniture=(), **settings):
     frames = script.frames
     done = list(follower.follow(chunked(frames, config.key_every)))
     assert done[-1] == len(frames)
+    follower.rewind(lambda start, end: frames[start:end])
     return [r for r in follower.runs if is_person(r, len(frames), config)]
 
 
@@ -112,7 +113,20 @@ def test_people_are_found_once_and_in_every_frame():
 
 def test_somebody_whom_the_detector_sees_once_is_followed_both_ways():
     runs = follow(Script([(80 + 3 * i, 100) for i in range(20)]), awake=[12])
-    assert [sorted(r.sightings) for r in runs] == [list(range(7, 20))]  # back to the last key + 1
+    assert [sorted(r.sightings) for r in runs] == [list(range(20))]
+
+
+def test_somebody_found_late_is_followed_back_only_to_where_they_came_in():
+    runs = follow(Script([None] * 3 + [(80 + 3 * i, 100) for i in range(17)]), awake=[18])
+    assert [sorted(r.sightings) for r in runs] == [list(range(3, 20))]
+
+
+def test_somebody_found_late_does_not_take_over_who_was_there():
+    """Going back, the second person's region reaches the first one, who stays one row."""
+    first = [(100, 100)] * 20
+    second = [None] * 8 + [(130 + 4 * i, 100) for i in range(12)]
+    found = detections_of(follow(Script(first, second), awake=[0, 18]))
+    np.testing.assert_array_equal(np.bincount(found.frame), [1] * 8 + [2] * 12)
 
 
 def test_a_person_who_vanishes_for_a_moment_is_one_run():

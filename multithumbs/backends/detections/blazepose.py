@@ -25,6 +25,7 @@ def detect(work: Work[BlazePoseDetectionsConfig], shot: ShotItem) -> Detections:
     frames = work.video.frames(shot.start, shot.end)
     for done in follower.follow(chunked(frames, config.key_every)):
         work.progress(done, total)
+    follower.rewind(work.video.frames)
     return detections_of([run for run in follower.runs if is_person(run, total, config)])
 
 
@@ -35,6 +36,7 @@ def is_person(run: Run, total: int, config: BlazePoseDetectionsConfig) -> bool:
         len(sightings) >= min(config.min_run_frames, total)
         and np.median([s.quality for s in sightings]) >= config.run_quality
         and np.median([s.doubt for s in sightings]) <= config.run_disagreement
+        and np.median([s.hidden for s in sightings]) <= config.run_hidden
     )
 
 

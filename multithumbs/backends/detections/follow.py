@@ -1,12 +1,19 @@
 """People found on key frames and followed, forwards and backwards, between them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float64
 
-from multithumbs.backends.detections.sighting import Sighting, covered, is_continuous, shared, sight
+from multithumbs.backends.detections.sighting import (
+    Sighting,
+    hidden_fraction,
+    is_continuous,
+    jump,
+    shared,
+    sight,
+)
 from multithumbs.backends.detections.tiles import propose
 from multithumbs.config.detections import BlazePoseDetectionsConfig
 from multithumbs.models.blazepose import DetectorNetwork, LandmarkNetwork, Landmarks
@@ -47,6 +54,7 @@ class Follower:
         self._windows = windows
         self._config = config
         self.runs: list[Run] = []
+        self._spans: list[tuple[int, int]] = []
 
     def follow(self, chunks: Iterable[Sequence[Frame]]) -> Iterator[int]:
         """Extend `runs` chunk by chunk; yields frames done. A chunk's last is a key frame."""
@@ -59,8 +67,33 @@ class Follower:
                 self._backward(frame, fresh)
             self.runs += fresh
             self._forget(chunk)
+            self._spans.append((chunk[0].index, chunk[-1].index + 1))
             done += len(chunk)
             yield done
+
+    def rewind(self, read: Callable[[int, int], Iterable[Frame]]) -> None:
+        """Follow people who were found late back through earlier chunks, decoded once more.
+
+        ``read`` gives the frames ``[start, end)``. Chunks into which nobody leads are skipped.
+        """
+        for start, end in reversed(self._spans):
+            late = [run for run in self.runs if run.sightings and min(run.sightings) == end]
+            if not late:
+                continue
+            chunk = list(read(start, end))
+            for frame in reversed(chunk):
+                self._look_again(frame, late)
+                self._backward(frame, late)
+            self._forget(chunk)
+
+    def _look_again(self, frame: Frame, late: list[Run]) -> None:
+        """Restore the silhouettes near which the late ones are followed."""
+        for run in self.runs:
+            seen = run.sightings.get(frame.index)
+            nearest = [r.near(frame.index, 1, self._config.max_gap) for r in late]
+            if seen is not None and any(n and overlaps(n.roi, seen.roi) for n in nearest):
+                look = self._landmarker(frame.rgb, seen.roi)
+                run.sightings[frame.index] = replace(seen, look=look)
 
     def _forward(self, frame: Frame) -> None:
         """Extend runs by one frame; where two meet, the better one keeps going."""
@@ -69,18 +102,39 @@ class Follower:
 
     def _backward(self, frame: Frame, fresh: list[Run]) -> None:
         """Extend new runs back in time, up to where somebody else already is."""
-        after = [(run, run.near(frame.index, 1, self._config.max_gap)) for run in fresh]
+        after = [
+            (run, run.near(frame.index, 1, self._config.max_gap))
+            for run in fresh
+            if frame.index not in run.sightings
+        ]
         taken = [r.sightings[frame.index] for r in self.runs if frame.index in r.sightings]
         self._extend(frame, [(run, first) for run, first in after if first is not None], taken)
 
     def _extend(
         self, frame: Frame, known: list[tuple[Run, Sighting]], taken: list[Sighting]
     ) -> None:
-        for run, nearest in sorted(known, key=lambda k: -k[1].quality):
+        """Look for everybody in ``known``, the clearest first.
+
+        Who is seen in somebody else's place waits until that one was found and painted over.
+        """
+        queue = sorted(known, key=lambda k: -k[1].quality)
+        rivals = [nearest for _, nearest in queue]
+        deferred: set[int] = set()
+        while queue:
+            run, nearest = queue.pop(0)
             sighting = self._again(frame, nearest, taken)
-            if sighting is not None:
-                taken.append(sighting)
-                run.sightings[frame.index] = sighting
+            if sighting is None:
+                continue
+            own = jump(nearest, sighting)
+            waiting = [n for _, n in queue]
+            others = rivals if id(run) in deferred else waiting
+            if any(n is not nearest and jump(n, sighting) < own for n in others):
+                if id(run) not in deferred:
+                    deferred.add(id(run))
+                    queue.append((run, nearest))
+                continue
+            taken.append(sighting)
+            run.sightings[frame.index] = sighting
 
     def _find(self, key: Frame) -> list[Run]:
         """New runs on a key frame: first as it is, then with everyone known painted over.
@@ -101,7 +155,7 @@ class Follower:
             ).reshape(-1, 4)
             if not others:
                 break
-        return fresh
+        return [r for r in fresh if r.sightings]
 
     def _consider(
         self, key: Frame, roi: Float64[np.ndarray, "4"], everyone: list[Run], fresh: list[Run]
@@ -176,7 +230,7 @@ class Follower:
         )
 
     def _is_same(self, new: Sighting, old: Sighting) -> bool:
-        if old.look is not None and covered(new, old.look) > self._config.max_covered:
+        if hidden_fraction(new.joints_uv, _looks([old])) > self._config.max_hidden:
             return True
         weaker, stronger = (new, old) if new.quality <= old.quality else (old, new)
         return shared(weaker, stronger, self._config) > self._config.max_shared

@@ -39,6 +39,8 @@ class Sighting:
     disagreement: float
     """Mean distance of the two looks' visible joints over the region's side. The network agrees
     with itself on people and disagrees on furniture."""
+    hidden: float
+    """Fraction of the joints that lie inside the silhouettes of people in front."""
     look: Landmarks | None
     """The second look, while its silhouette is needed."""
 
@@ -66,11 +68,11 @@ def sight(
 ) -> Sighting | None:
     """Look at a region, then, mirrored, at the region which that look suggests.
 
-    ``others`` are painted over. None if the landmarks make no region, or too few joints are
-    visible.
+    ``others`` are painted over. None if nobody is there, if the landmarks make no region, or
+    if too few joints are visible.
     """
     first = network(rgb, roi, others=others)
-    if not _usable(first):
+    if first.flag < config.hopeless_flag or not _usable(first):
         return None
     second = network(rgb, first.next_roi, mirrored=True, others=others)
     if not _usable(second):
@@ -91,6 +93,7 @@ def sight(
         box_xyxy=_box(second, hw, config),
         flag=(first.flag + second.flag) / 2,
         disagreement=_mean_distance(uv_a, uv_b, confidence) / next_roi[2],
+        hidden=hidden_fraction(uv_b, others),
         look=second,
     )
 
@@ -122,10 +125,13 @@ def shared(weaker: Sighting, stronger: Sighting, config: BlazePoseDetectionsConf
     )
 
 
-def covered(sighting: Sighting, other: Landmarks) -> float:
-    """Fraction of the joints that lie inside another person's silhouette."""
-    column, row = crop_index(other, sighting.joints_uv)
-    return float((other.segmentation[row, column] > 0).mean())
+def hidden_fraction(joints_uv: Float64[np.ndarray, "17 2"], others: Sequence[Landmarks]) -> float:
+    """Fraction of the joints that lie inside somebody's silhouette."""
+    inside = np.zeros(len(joints_uv), dtype=bool)
+    for other in others:
+        column, row = crop_index(other, joints_uv)
+        inside |= other.segmentation[row, column] > 0
+    return float(inside.mean())
 
 
 def is_continuous(before: Sighting, after: Sighting, config: BlazePoseDetectionsConfig) -> bool:
