@@ -16,16 +16,24 @@ from multithumbs.types import Cameras
 
 TRUNK = (12, 0)
 """Neck and pelvis: the axis that points up when a person stands or sits."""
+BATCH = 256
+"""Rows posed at a time; bounds memory."""
 
 
 def posed(body: BodyModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Joints (N, 24, 3) and keypoints (N, 23, 3) of all rows, metres."""
-    pose, betas, transl = (
-        torch.from_numpy(np.ascontiguousarray(a)).to(body.dtype)
-        for a in (rows.pose, rows.betas, rows.transl)
-    )
-    out = body.posed(pose, betas, transl)
-    return out.joints.numpy(force=True), out.keypoints.numpy(force=True)
+    joints, keypoints = np.empty((len(rows), 24, 3)), np.empty((len(rows), 23, 3))
+    for start in range(0, len(rows), BATCH):
+        part = slice(start, start + BATCH)
+        out = body.posed(
+            *(
+                torch.from_numpy(np.ascontiguousarray(a[part])).to(body.dtype)
+                for a in (rows.pose, rows.betas, rows.transl)
+            )
+        )
+        joints[part] = out.joints.numpy(force=True)
+        keypoints[part] = out.keypoints.numpy(force=True)
+    return joints, keypoints
 
 
 def sole_heights(body: BodyModel) -> Float64[np.ndarray, " 6"]:
