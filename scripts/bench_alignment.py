@@ -30,7 +30,7 @@ from multithumbs.types import BoundaryScene, CutStatus
 BOUNDARIES = PeopleBoundariesConfig(background=BackgroundConfig(enabled=False))
 
 
-PAPER = LmAlignmentConfig(pair_weight=0, camera_weight=0)
+PAPER = LmAlignmentConfig(pair_weight=0, camera_weight=0, keypoint_outlier_of_height=0)
 """Eq. 1 alone: what `adamw` minimises."""
 
 
@@ -103,7 +103,8 @@ def run(cut: OracleCut, body: BodyModel, configs: list) -> list[Row] | None:
         problem = build_problem(people, sides, scene, config.objective)
         state = algorithm1.start(people, problem, scene)
         begun = time.perf_counter()
-        state = algorithm1.solve(problem, state, config)
+        trusted = algorithm1.without_outliers(problem, people, config)
+        state = algorithm1.solve(trusted, state, config)
         seconds = time.perf_counter() - begun
         weights = algorithm1.stage3_weights(config)
         loss = eq1.loss(state, problem, weights, state.cam_from_scene).paper(weights)

@@ -47,11 +47,11 @@ class AlignmentLimitsConfig(StageConfig):
 
 
 class LmAlignmentConfig(StageConfig):
-    """Eq. 1-5 by Levenberg-Marquardt, with two terms of ours.
+    """Eq. 1-5 by Levenberg-Marquardt, with two terms and one weight of ours.
 
     With pixels as its unit L_2D outweighs everything, and only L_depth ties the cameras to the
-    scene: monocular depth errors then turn them by several degrees. Both terms at 0 give the
-    paper's objective.
+    scene: monocular depth errors then turn them by several degrees. All three at 0
+    give the paper's objective.
     """
 
     name: Literal["lm"] = "lm"
@@ -60,9 +60,12 @@ class LmAlignmentConfig(StageConfig):
     pair_weight: float = Field(default=1e6, ge=0, le=1e9)
     """Ours: weight of the squared distance (metres) between the pelvises of a matched pair,
     so that each takes the depth that both views agree upon."""
-    camera_weight: float = Field(default=1e8, ge=0, le=1e12)
+    camera_weight: float = Field(default=1e10, ge=0, le=1e12)
     """Ours: weight of the squared motion (metres, radians) of the cameras away from where the
     boundary scene has them."""
+    keypoint_outlier_of_height: float = Field(default=0.05, ge=0, le=10)
+    """Ours: a keypoint that the monocular fit misses by this fraction of the person's height
+    counts a quarter (Geman-McClure's weight; less beyond); 0 trusts all, as the paper does."""
     max_iterations: int = Field(default=30, ge=1, le=10000)
     """Iterations per stage at most."""
     relative_tolerance: float = Field(default=1e-5, gt=0, lt=1)

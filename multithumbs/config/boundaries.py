@@ -50,8 +50,9 @@ class AcceptanceConfig(StageConfig):
     """Largest robust cost per common keypoint of a pair (squared standard deviations)."""
     min_inliers: float = Field(default=0.6, ge=0, le=1)
     """Least share of a pair's common keypoints on which both images agree."""
-    max_mean_cost: float = Field(default=1.7, gt=0, le=50)
-    """Largest mean of that cost over all pairs."""
+    max_double_cost: float = Field(default=1.7, gt=0, le=50)
+    """Largest mean of that cost where two pairs must carry the whole cut. Three that agree are
+    no coincidence, and only `max_pair_cost` bounds them."""
     max_single_cost: float = Field(default=1.1, gt=0, le=50)
     """`max_pair_cost` where a single pair must carry the whole cut: one standing figure looks
     much like another, so it has to fit well."""

@@ -15,7 +15,7 @@ from multithumbs.solvers import alignment as eq1
 from multithumbs.solvers import alignment_lm
 from multithumbs.synth.boundary_oracle import CutSetup, make_cut
 
-PAPER = LmAlignmentConfig(pair_weight=0, camera_weight=0)
+PAPER = LmAlignmentConfig(pair_weight=0, camera_weight=0, keypoint_outlier_of_height=0)
 
 
 @pytest.fixture(scope="module")

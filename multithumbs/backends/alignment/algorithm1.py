@@ -8,7 +8,7 @@ from multithumbs.backends.alignment.problem import PosedPeople, build_problem, p
 from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import AdamWAlignmentConfig, Eq1Config, LmAlignmentConfig
-from multithumbs.geometry import rigid, rotations
+from multithumbs.geometry import projection, rigid, robust, rotations
 from multithumbs.solvers import alignment as eq1
 from multithumbs.solvers import alignment_adamw, alignment_lm
 from multithumbs.types import Alignment, BoundaryScene, CutStatus
@@ -30,12 +30,13 @@ def align(
         return failed(scene, "nobody is seen on either side of the cut")
     people = pose_people(sides, scene.pair, body, config.objective)
     problem = build_problem(people, sides, scene, config.objective)
-    state = solve(problem, start(people, problem, scene), config)
+    trusted = without_outliers(problem, people, config)
+    state = solve(trusted, start(people, problem, scene), config)
     weights = stage3_weights(config)
     anchor = rigid.inverse(metric_cameras(scene, people.uv))
     with torch.no_grad():
         loss = float(eq1.loss(state, problem, weights, anchor).paper(weights))
-        residual = eq1.residual_px(state, problem)
+        residual = eq1.residual_px(state, trusted)
     relative = (residual / _height_px(people, problem)).cpu().numpy()
     seen = people.confidence.sum(-1).cpu().numpy() > 0
     worst = float(np.median(relative[seen])) if seen.any() else np.inf
@@ -75,6 +76,22 @@ def solve(
     return alignment_adamw.minimise(
         state, problem, stage3, settings, iterations=config.stage3_iterations, cameras=True
     )
+
+
+def without_outliers(
+    problem: eq1.AlignmentProblem, people: PosedPeople, config: SolverConfig
+) -> eq1.AlignmentProblem:
+    """The problem with less confidence in keypoints that the monocular fits rejected.
+
+    `bodies` fits robustly and Eq. 3 does not: one wrist found on someone else would turn a body.
+    """
+    if isinstance(config, AdamWAlignmentConfig) or config.keypoint_outlier_of_height == 0:
+        return problem
+    turned = people.keypoints @ people.rotation_cam.transpose(-1, -2)
+    uv = projection.project(turned + people.pelvis_cam[:, None], problem.K[problem.side])
+    relative = (uv - problem.uv) / _height_px(people, problem)[:, None, None]
+    weight = robust.geman_mcclure((relative**2).sum(-1), config.keypoint_outlier_of_height)[1]
+    return problem._replace(confidence=problem.confidence * weight)
 
 
 def start(

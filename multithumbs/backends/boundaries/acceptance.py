@@ -15,7 +15,8 @@ def rejection(found: TwoView, missing: int, config: AcceptanceConfig) -> str:
     single = len(found.pairs) == 1
     cost, inliers = float(found.pair_cost.mean()), float(found.inliers.min())
     residual = float(found.residual_of_height.square().mean().sqrt())
-    max_cost = config.max_single_cost if single else config.max_mean_cost
+    limits = {1: config.max_single_cost, 2: config.max_double_cost}
+    max_cost = limits.get(len(found.pairs), config.max_pair_cost)
     min_inliers = config.min_single_inliers if single else config.min_inliers
     max_residual = config.max_single_residual if single else config.max_residual_of_height
     if cost > max_cost or inliers < min_inliers or residual > max_residual:
