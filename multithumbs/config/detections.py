@@ -59,7 +59,7 @@ class BlazePoseDetectionsConfig(StageConfig):
     """Factor on the region of a person who is not seen in it at first."""
     run_quality: float = Field(default=0.4, ge=0, lt=1)
     """Least median quality of a person over all frames."""
-    run_disagreement: float = Field(default=0.035, gt=0, lt=1)
+    run_disagreement: float = Field(default=0.045, gt=0, lt=1)
     """Largest median disagreement of a person over all frames."""
     run_hidden: float = Field(default=0.25, gt=0, le=1)
     """Largest median fraction of a person's joints behind others: beyond it, what is seen is
