@@ -10,6 +10,7 @@ from torch import Tensor
 
 from multithumbs.backends.people.ground import find_ground, move
 from multithumbs.backends.people.rows import Rows
+from multithumbs.backends.threads import one_thread
 from multithumbs.body import BodyModel
 from multithumbs.config.people import AdamWPeopleConfig
 from multithumbs.solvers.smoothing_adamw import (
@@ -22,6 +23,7 @@ from multithumbs.solvers.smoothing_adamw import (
 from multithumbs.types import Cameras
 
 
+@one_thread()
 def refine(
     body: BodyModel,
     rows: Rows,

@@ -11,6 +11,7 @@ from torch import Tensor
 from multithumbs.backends.people.ground import find_ground, move, sole_heights
 from multithumbs.backends.people.pieces import blend, cut_into_pieces
 from multithumbs.backends.people.rows import Rows
+from multithumbs.backends.threads import one_thread
 from multithumbs.body import BodyModel
 from multithumbs.config.people import LmPeopleConfig
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
@@ -24,6 +25,7 @@ KEEP_SHAPE = 1e8
 """Precision that holds a shape which an earlier piece has found."""
 
 
+@one_thread()
 def refine(
     body: BodyModel,
     rows: Rows,
