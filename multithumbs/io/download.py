@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 """``progress(bytes done, bytes in all)``; 0 in all where unknown."""
 
 
-class SourceUnavailable(Exception):  # noqa: N818 - an inner signal: try the next source
+class SourceUnavailable(Exception):
     """This source cannot deliver; the message says why."""
 
 
