@@ -45,8 +45,10 @@ def gather(
         pelvis, shape = _pelvis_in_camera(body, bodies[s], rows, person, betas, cameras,
                                           detections[s].frame[rows])  # fmt: skip
         if config.use_alignment:
+            frame = detections[s].frame[rows]
+            focal = cameras.K[np.searchsorted(cameras.frame, frame), 0, 0]
             pelvis = pelvis * _aligned_depth(
-                s, rows, tracks[s].track[rows], detections[s].frame[rows], pelvis, alignment,
+                s, rows, tracks[s].track[rows], frame, pelvis, focal, alignment,
                 config.max_depth_change,
             )[:, None]  # fmt: skip
         parts.append(
@@ -136,6 +138,7 @@ def _aligned_depth(
     track: Int64[np.ndarray, " M"],
     frame: Int64[np.ndarray, " M"],
     pelvis: Float64[np.ndarray, "M 3"],
+    focal: Float64[np.ndarray, " M"],
     alignment: tuple[Alignment, ...],
     limit: float,
 ) -> Float64[np.ndarray, " M"]:
@@ -152,7 +155,9 @@ def _aligned_depth(
             if not len(at):
                 continue
             aligned = cam_from_scene[:3] @ np.append(found.joints_scene[entry, 0], 1.0)
-            change = np.log(max(aligned[2], 1e-3) / pelvis[at[0], 2])
+            # A longer lens than the alignment knew puts its people further away, too.
+            depth = aligned[2] * focal[at[0]] / found.K[side, 0, 0]
+            change = np.log(max(depth, 1e-3) / pelvis[at[0], 2])
             if abs(change) <= limit:
                 anchors.setdefault(int(track[at[0]]), []).append((int(frame[at[0]]), change))
     factor = np.zeros(len(rows))
