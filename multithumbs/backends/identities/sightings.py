@@ -125,9 +125,12 @@ def _sighting(
         factors = [aligned[int(row)] for row in fitted if int(row) in aligned]
         # A monocular body's size error lasts: what a cut says about its depth holds all along.
         factor = float(np.median(factors)) if factors else 1.0
-        camera = cameras.world_from_cam[np.searchsorted(cameras.frame, frames)]
+        at = np.searchsorted(cameras.frame, frames)
+        camera = cameras.world_from_cam[at]
         own = bodies.joints_cam[fitted]
         pelvis = factor * own[:, 0]
+        # Seen through a longer lens than the fit assumed, the same picture is further away.
+        pelvis[:, 2] *= cameras.K[at, 0, 0] / bodies.K[fitted, 0, 0]
         joints = np.einsum("nij,nkj->nki", camera[:, :3, :3], own - own[:, :1])
         world = np.einsum("nij,nj->ni", camera[:, :3, :3], pelvis) + camera[:, :3, 3]
         visible = joint_visibility(keypoints.confidence[fitted], config.min_keypoint_confidence)
