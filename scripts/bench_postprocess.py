@@ -9,8 +9,11 @@ thread. Prints a table in Markdown.
 """
 
 import argparse
+import os
 import time
 from dataclasses import replace
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
 
 import numpy as np
 import torch

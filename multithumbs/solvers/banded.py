@@ -54,7 +54,7 @@ def solve_bordered(
     shared_right: Float64[np.ndarray, "G B"],
     group: Int64[np.ndarray, " N"],
 ) -> tuple[Float64[np.ndarray, "N D"], Float64[np.ndarray, "G B"]] | None:
-    """Solve the bordered system; None where it is not positive definite.
+    """Solve the bordered system (A is overwritten); None where it is not positive definite.
 
     Args:
         matrix: A.
@@ -66,7 +66,7 @@ def solve_bordered(
     count, size, width = border.shape
     stacked = np.concatenate([border, right[..., None]], axis=2).reshape(count * size, -1)
     try:
-        factor = cholesky_banded(matrix.band, lower=True, check_finite=False)
+        factor = cholesky_banded(matrix.band, overwrite_ab=True, lower=True, check_finite=False)
         solved = cho_solve_banded((factor, True), stacked, check_finite=False)
     except LinAlgError:
         return None
