@@ -17,7 +17,7 @@ class Detections:
     """0 to 1."""
     roi: Float64[np.ndarray, "N 4"]
     """Oriented square for landmark networks: centre u, v, side (pixels), clockwise angle
-    (radians) of the image's up direction against the person's; boxes' own square where a
+    (radians) from the image's up direction to the person's; the box's own square where a
     back-end has no orientation."""
 
     def __len__(self) -> int:
