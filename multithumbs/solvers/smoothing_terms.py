@@ -116,8 +116,7 @@ def normal_equations(
     """One product gives all blocks; the priors on pose and place are added to it."""
     product = equations.transpose(-1, -2) @ equations
     motion, shape = slice(NUM_MOTION), slice(NUM_MOTION, NUM_MOTION + 10)
-    hessian = product[:, motion, motion].clone()
-    gradient = product[:, motion, -1].clone()
+    hessian, gradient = product[:, motion, motion], product[:, motion, -1]
     turned = _pose_residual(rotmats, frames, weights)
     std = _pose_std(turned, weights)
     hessian.diagonal(dim1=-2, dim2=-1)[:, 3:] += frames.pose_weight[:, None] / std**2
