@@ -65,7 +65,7 @@ class LmPeopleConfig(StageConfig):
     """Rows solved together; bounds memory (about 0.25 MB a row)."""
     overlap_s: float = Field(default=1.0, gt=0, le=10)
     """Overlap of the pieces of a longer sequence, blended (seconds)."""
-    keypoint_std_m: float = Field(default=0.04, gt=0, le=1)
+    keypoint_std_m: float = Field(default=0.03, gt=0, le=1)
     """Noise of a keypoint on the body (metres); with depth and focal length, in pixels."""
     keypoint_std_px: float = Field(default=1.0, gt=0, le=100)
     """Least noise of a keypoint (pixels)."""
@@ -81,13 +81,13 @@ class LmPeopleConfig(StageConfig):
     """Of the monocular depth, as a fraction."""
     lateral_std_m: float = Field(default=0.5, gt=0, le=10)
     """Of the monocular place across the ray (metres)."""
-    transl_std_m_s2: float = Field(default=3.0, gt=0, le=100)
+    transl_std_m_s2: float = Field(default=2.0, gt=0, le=100)
     """Usual acceleration of the pelvis (m/s^2)."""
-    root_std_rad_s2: float = Field(default=10.0, gt=0, le=1000)
+    root_std_rad_s2: float = Field(default=8.0, gt=0, le=1000)
     """Usual angular acceleration of the pelvis (rad/s^2)."""
-    pose_std_rad_s2: float = Field(default=20.0, gt=0, le=1000)
+    pose_std_rad_s2: float = Field(default=15.0, gt=0, le=1000)
     """Usual angular acceleration of a joint (rad/s^2)."""
-    transl_huber: float = Field(default=3.0, gt=0, le=100)
+    transl_huber: float = Field(default=1.0, gt=0, le=100)
     """Accelerations beyond this many standard deviations count linearly."""
     contact_speed_m_s: float = Field(default=0.35, gt=0, le=5)
     """A sole slower than this may stand (m/s)."""
