@@ -1,12 +1,10 @@
 """`Bodies` by fitting the body model to keypoints."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from multithumbs.backends.threads import one_thread
 from multithumbs.body import load_body
 from multithumbs.config.bodies import FitConfig
 from multithumbs.solvers.body_fit import fit_rows, gather_evidence, judge, pose_of
@@ -19,21 +17,6 @@ from multithumbs.types.work import Work
 
 CHAIN_TOLERANCE = 0.08
 """Keypoint noise between neighbouring frames, of the person's size, in `chains`."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on a single core, for many small operations.
-
-    Splitting a batch of 70 x 70 matrices between threads costs more than it saves: two threads
-    took 10 times as long as one on a busy machine with two cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @one_thread()
