@@ -117,9 +117,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cuts", type=int, default=5)
     parser.add_argument("--people", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)
     body = load_body(EMBEDDED_BODY)
     solvers = {"lm": PAPER, "adamw": AdamWAlignmentConfig(), "lm default": LmAlignmentConfig()}
     run(make_cut(body, CutSetup(people=2, mask_stride=2), 10**6), body, [PAPER])  # warm up

@@ -32,7 +32,9 @@ def run(clip: Path, out: Path, *options: str) -> dict:
         str(out),
         *options,
     ]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode:
+        raise SystemExit(finished.stderr.strip())
     (summary,) = out.glob("*/summary.json")
     return json.loads(summary.read_text())
 
