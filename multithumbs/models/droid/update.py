@@ -1,0 +1,136 @@
+"""DROID's recurrent update operator (facts droid.md, section 3)."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from multithumbs.models.droid.interface import Update
+
+MOTION_CHANNELS = 4
+MOTION_LIMIT = 64.0
+DAMPING_SCALE = 0.01
+UPMASK_CHANNELS = 9 * 8 * 8
+"""3 x 3 neighbours of each of the 8 x 8 pixels of a cell."""
+
+
+class ConvGru(nn.Module):
+    """Convolutional GRU whose gates also see a gated mean of the hidden state."""
+
+    def __init__(self, hidden: int, inputs: int) -> None:
+        super().__init__()
+        both = hidden + inputs
+        self.convz = nn.Conv2d(both, hidden, 3, padding=1)
+        self.convr = nn.Conv2d(both, hidden, 3, padding=1)
+        self.convq = nn.Conv2d(both, hidden, 3, padding=1)
+        self.w = nn.Conv2d(hidden, hidden, 1)
+        self.convz_glo = nn.Conv2d(hidden, hidden, 1)
+        self.convr_glo = nn.Conv2d(hidden, hidden, 1)
+        self.convq_glo = nn.Conv2d(hidden, hidden, 1)
+
+    def forward(
+        self, net: Float[Tensor, "E C h w"], x: Float[Tensor, "E I h w"]
+    ) -> Float[Tensor, "E C h w"]:
+        whole = (self.w(net).sigmoid() * net).mean((2, 3), keepdim=True)
+        both = torch.cat([net, x], dim=1)
+        z = (self.convz(both) + self.convz_glo(whole)).sigmoid_()
+        r = (self.convr(both) + self.convr_glo(whole)).sigmoid_()
+        reset = torch.cat([r * net, x], dim=1)
+        q = (self.convq(reset) + self.convq_glo(whole)).tanh_()
+        return (1 - z) * net + z * q
+
+
+class GraphAggregation(nn.Module):
+    """Pools the hidden states of the edges of each source frame."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.conv2 = nn.Conv2d(hidden, hidden, 3, padding=1)
+        # Sequentials of one, because the checkpoint names them eta.0 and upmask.0.
+        self.eta = nn.Sequential(nn.Conv2d(hidden, 1, 3, padding=1))
+        self.upmask = nn.Sequential(nn.Conv2d(hidden, UPMASK_CHANNELS, 1))
+
+    def forward(
+        self, net: Float[Tensor, "E C h w"], ii: Int[Tensor, " E"]
+    ) -> tuple[Int[Tensor, " U"], Float[Tensor, "U h w"], Float[Tensor, "U M h w"]]:
+        """Sorted unique sources, their depth damping and their upsampling masks."""
+        frames, group, count = torch.unique(ii, return_inverse=True, return_counts=True)
+        edges = self.conv1(net).relu_()
+        pooled = edges.new_zeros((len(frames), *edges.shape[1:]))
+        # index_put_ sums in a fixed order on CUDA as well, unlike index_add_.
+        pooled.index_put_((group,), edges, accumulate=True)
+        pooled = pooled / count.to(pooled.dtype)[:, None, None, None]
+        pooled = self.conv2(pooled).relu_()
+        damping = DAMPING_SCALE * functional.softplus(self.eta(pooled))
+        return frames, damping[:, 0], self.upmask(pooled)
+
+
+class UpdateModule(nn.Module):
+    """Correlations and motion of a batch of edges to flow corrections and their confidences."""
+
+    def __init__(self, hidden: int, correlations: int) -> None:
+        super().__init__()
+        self.corr_encoder = nn.Sequential(
+            nn.Conv2d(correlations, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, hidden, 3, padding=1),
+            nn.ReLU(),
+        )  # fmt: skip
+        self.flow_encoder = nn.Sequential(
+            nn.Conv2d(MOTION_CHANNELS, hidden, 7, padding=3), nn.ReLU(),
+            nn.Conv2d(hidden, hidden // 2, 3, padding=1), nn.ReLU(),
+        )  # fmt: skip
+        self.weight = _head(hidden)
+        self.delta = _head(hidden)
+        self.gru = ConvGru(hidden, 2 * hidden + hidden // 2)
+        self.agg = GraphAggregation(hidden)
+
+    def forward(
+        self,
+        net: Float[Tensor, "E C h w"],
+        inp: Float[Tensor, "E C h w"],
+        corr: Float[Tensor, "E K h w"],
+        motion: Float[Tensor, "E 4 h w"] | None = None,
+        ii: Int[Tensor, " E"] | None = None,
+        jj: Int[Tensor, " E"] | None = None,
+    ) -> Update:
+        """See `interface.UpdateOperator`."""
+        if motion is None:
+            motion = net.new_zeros(len(net), MOTION_CHANNELS, *net.shape[2:])
+        x = torch.cat([inp, self.corr_encoder(corr), self.flow_encoder(motion)], dim=1)
+        net = self.gru(net, x)
+        delta = self.delta(net).permute(0, 2, 3, 1)
+        weight = self.weight(net).sigmoid().permute(0, 2, 3, 1)
+        if ii is None:
+            return Update(net, delta, weight)
+        return Update(net, delta, weight, *self.agg(net, ii))
+
+
+def _head(hidden: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, 2, 3, padding=1)
+    )
+
+
+def motion_input(
+    coords0: Float[Tensor, "h w 2"],
+    coords1: Float[Tensor, "E h w 2"],
+    target: Float[Tensor, "E h w 2"],
+) -> Float[Tensor, "E 4 h w"]:
+    """Flow of the geometry and what the last target still asks for, at most 64 cells each."""
+    motion = torch.cat([coords1 - coords0, target - coords1], dim=-1)
+    return motion.clamp(-MOTION_LIMIT, MOTION_LIMIT).permute(0, 3, 1, 2)
+
+
+def upsample_convex(
+    inverse_depth: Float[Tensor, "U h w"], upmask: Float[Tensor, "U 576 h w"]
+) -> Float[Tensor, "U H W"]:
+    """Each of the 8 x 8 pixels of a cell is a convex combination of its 3 x 3 neighbours.
+
+    Cells outside the image count as zero, as in training.
+    """
+    count, height, width = inverse_depth.shape
+    share = upmask.view(count, 9, 8, 8, height, width).softmax(dim=1)
+    around = functional.unfold(inverse_depth[:, None], 3, padding=1)
+    around = around.view(count, 9, 1, 1, height, width)
+    fine = (share * around).sum(1)  # (U, 8, 8, h, w)
+    return fine.permute(0, 3, 1, 4, 2).reshape(count, 8 * height, 8 * width)
