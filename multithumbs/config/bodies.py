@@ -1,8 +1,8 @@
 """Configuration of `bodies`: a posed body for each detection."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from multithumbs.config.base import StageConfig
 
@@ -64,4 +64,54 @@ class FitConfig(StageConfig):
     """A row whose residual exceeds this fraction of its size fails."""
 
 
-BodiesConfig = FitConfig
+class Hmr2Architecture(StageConfig):
+    """Sizes of HMR2's networks; the defaults are those of the released checkpoints."""
+
+    width: int = Field(default=1280, ge=8, le=8192)
+    """Channels of the image backbone."""
+    depth: int = Field(default=32, ge=1, le=128)
+    """Blocks of the image backbone."""
+    heads: int = Field(default=16, ge=1, le=128)
+    """Attention heads of the image backbone; they divide its width."""
+    mlp_ratio: int = Field(default=4, ge=1, le=16)
+    """Width of the backbone's hidden layers over its own."""
+    head_width: int = Field(default=1024, ge=8, le=8192)
+    """Channels of the SMPL head's one token."""
+    head_depth: int = Field(default=6, ge=1, le=64)
+    """Layers of the SMPL head."""
+    head_heads: int = Field(default=8, ge=1, le=128)
+    """Attention heads of the SMPL head."""
+    head_dim: int = Field(default=64, ge=1, le=1024)
+    """Channels of each attention head of the SMPL head."""
+    head_mlp: int = Field(default=1024, ge=8, le=16384)
+    """Width of the SMPL head's hidden layers."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Hmr2Architecture":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
+        return self
+
+
+class Hmr2Config(StageConfig):
+    """HMR2 (4DHumans): SMPL's parameters from each detection's crop, without keypoints."""
+
+    name: Literal["hmr2"] = "hmr2"
+    architecture: Hmr2Architecture = Hmr2Architecture()
+    batch: int = Field(default=48, ge=1, le=4096)
+    """Crops per forward pass; halved where a CUDA device runs out of memory."""
+    compile: bool = False
+    """Whether torch.compile prepares the network (minutes at first; needs a C++ compiler)."""
+    blur: bool = True
+    """Whether people larger than the crop are blurred before they are scaled down, as in the
+    4DHumans demo; its tracker does not."""
+    min_box_px: float = Field(default=4.0, gt=0, le=1000)
+    """Detections whose square is smaller than this (pixels) fail."""
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return ("hmr2",)
+
+
+BodiesConfig = Annotated[FitConfig | Hmr2Config, Field(discriminator="name")]

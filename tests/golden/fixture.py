@@ -55,7 +55,7 @@ def load_fixture(name: str) -> Fixture:
 
 
 def read_keys(name: str) -> dict[str, tuple[tuple[int, ...], str]]:
-    """``{key: (shape, dtype)}`` of a list of ``key 1x2x3 dtype`` lines (``scalar`` for no shape)."""
+    """``{key: (shape, dtype)}`` of lines such as ``backbone.pos_embed 1x193x1280 float32``."""
     rows = (line.split() for line in (FOLDER / name).read_text().splitlines() if line.strip())
     return {
         key: (() if shape == "scalar" else tuple(int(n) for n in shape.split("x")), dtype)
