@@ -1,10 +1,11 @@
 """Configuration of `boundaries`: the two frames of a cut in one space."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from multithumbs.config.base import StageConfig
+from multithumbs.config.boundaries_vggt import VggtBoundariesConfig
 
 
 class PeopleNoiseConfig(StageConfig):
@@ -154,4 +155,6 @@ class PeopleBoundariesConfig(StageConfig):
     """Levenberg-Marquardt iterations of one adjustment."""
 
 
-BoundariesConfig = PeopleBoundariesConfig
+BoundariesConfig = Annotated[
+    PeopleBoundariesConfig | VggtBoundariesConfig, Field(discriminator="name")
+]
