@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from multithumbs.backends.checkpoints import State, default_root, list_checkpoints
+from multithumbs.backends.registry import EMBEDDED
 
 _REQUIRED: Final = (
     "torch",
@@ -101,16 +102,19 @@ def _disk(folder: Path) -> Check:
 
 
 def _checkpoints() -> list[Check]:
+    """Only the embedded profile's are needed by whoever chooses nothing."""
     checks = []
     for status in list_checkpoints():
         checkpoint = status.checkpoint
         ok = status.state is State.PRESENT
+        absent = Level.MISSING if checkpoint.profile == EMBEDDED else Level.NOTE
+        command = f"multithumbs checkpoints fetch {checkpoint.name}"
         checks.append(
             Check(
                 checkpoint.name,
-                Level.OK if ok else Level.MISSING,
+                Level.OK if ok else absent,
                 f"{status.state}, {checkpoint.licence}, profile={checkpoint.profile}",
-                "" if ok else f"multithumbs checkpoints fetch {checkpoint.name}",
+                "" if ok else command if checkpoint.sources else status.by_hand,
             )
         )
     return checks

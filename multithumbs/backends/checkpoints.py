@@ -1,43 +1,26 @@
-"""The registry of weight files: what each is, where it comes from, under which licence.
+"""Weight files on this machine: their state, fetching, verifying.
 
-Files lie in ``<root>/<name>/<filename>``. The root is ``$MULTITHUMBS_CHECKPOINTS``, else the
-``checkpoints`` folder of a source checkout, else the user's cache folder.
+What there is to fetch is in `registry`. Files lie in ``<root>/<name>/<filename>``. The root is
+``$MULTITHUMBS_CHECKPOINTS``, else the ``checkpoints`` folder of a source checkout, else the
+user's cache folder.
 """
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from multithumbs.backends.registry import ENTRIES, Checkpoint
 from multithumbs.errors import CheckpointError
 from multithumbs.io.download import (
-    Source,
-    UrlSource,
-    WheelMember,
     fetch_file,
     recorded_sha256,
     sha256_of,
     write_record,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """One weight file."""
-
-    name: str
-    filename: str
-    description: str
-    profile: str
-    """The profile that needs it."""
-    licence: str
-    size_bytes: int
-    sha256: str | None
-    """None where the publisher gives none: trusted on first use, recorded, checked afterwards."""
-    sources: tuple[Source, ...]
 
 
 class State(StrEnum):
@@ -56,48 +39,16 @@ class CheckpointStatus:
     path: Path
     state: State
     sha256: str | None
+    problem: str = ""
+    """Why it could not be fetched: one line."""
+
+    @property
+    def by_hand(self) -> str:
+        """How a person brings the file here: one line."""
+        return f"{self.checkpoint.by_hand}, and save it as {self.path}"
 
 
-def _mediapipe_member(member: str) -> WheelMember:
-    return WheelMember("mediapipe==0.10.21", "3.11", "manylinux_2_28_x86_64", member)
-
-
-def _mediapipe_asset(filename: str, generation: int) -> UrlSource:
-    return UrlSource(
-        f"https://storage.googleapis.com/mediapipe-assets/{filename}?generation={generation}"
-    )
-
-
-_ENTRIES: Final = (
-    Checkpoint(
-        name="blazepose-detector",
-        filename="pose_detection.tflite",
-        description="BlazePose person detector, 224x224",
-        profile="embedded",
-        licence="Apache-2.0",
-        size_bytes=2_959_046,
-        sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-        sources=(
-            _mediapipe_member("mediapipe/modules/pose_detection/pose_detection.tflite"),
-            _mediapipe_asset("pose_detection.tflite", 1678737489600422),
-        ),
-    ),
-    Checkpoint(
-        name="blazepose-landmarks",
-        filename="pose_landmark_full.tflite",
-        description="BlazePose landmarks (full), 256x256, 2D, metric 3D and segmentation",
-        profile="embedded",
-        licence="Apache-2.0",
-        size_bytes=6_440_512,
-        sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-        sources=(
-            _mediapipe_member("mediapipe/modules/pose_landmark/pose_landmark_full.tflite"),
-            _mediapipe_asset("pose_landmark_full.tflite", 1661875894245786),
-        ),
-    ),
-)
-
-CHECKPOINTS: Final[Mapping[str, Checkpoint]] = MappingProxyType({c.name: c for c in _ENTRIES})
+CHECKPOINTS: Final[Mapping[str, Checkpoint]] = MappingProxyType({c.name: c for c in ENTRIES})
 
 
 def default_root() -> Path:
@@ -160,29 +111,52 @@ def fetch(
 ) -> list[CheckpointStatus]:
     """Download what is missing or corrupt; files already verified are left alone.
 
+    A checkpoint that no source delivers does not stop the others.
+
     Args:
         names: checkpoint names or profiles; empty means ``embedded``.
         root: folder of the checkpoints.
-        progress: called with (name, bytes done, bytes in all).
+        progress: called with (name, bytes done, bytes in all; 0 where unknown).
+
+    Returns:
+        The state of each afterwards; ``problem`` says why one could not be fetched.
 
     Raises:
-        CheckpointError: an unknown name, no source that delivers, or a disk that refuses.
+        CheckpointError: an unknown name.
     """
     root = root or default_root()
     statuses = []
     for name in resolve_names(names):
         status = inspect(name, root)
         if status.state is not State.PRESENT:
-            checkpoint = status.checkpoint
-
-            def report(done: int, total: int, checkpoint: Checkpoint = checkpoint) -> None:
-                progress(checkpoint.name, done, total or checkpoint.size_bytes)
-
-            digest = fetch_file(checkpoint.sources, status.path, checkpoint.sha256, report)
-            write_record(status.path, digest)
-            status = inspect(name, root)
+            status = _fetch(status, root, progress)
         statuses.append(status)
     return statuses
+
+
+def _fetch(
+    status: CheckpointStatus, root: Path, progress: Callable[[str, int, int], None]
+) -> CheckpointStatus:
+    checkpoint = status.checkpoint
+
+    def report(done: int, total: int) -> None:
+        progress(checkpoint.name, done, total or checkpoint.size_bytes)
+
+    if not checkpoint.sources:
+        return replace(status, problem="its publisher lets only registered people download it")
+    try:
+        digest = fetch_file(checkpoint.sources, status.path, checkpoint.sha256, report)
+        write_record(status.path, digest)
+    except CheckpointError as error:
+        return replace(status, problem=str(error))
+    return inspect(checkpoint.name, root)
+
+
+def missing(names: Iterable[str], root: Path | None = None) -> list[CheckpointStatus]:
+    """Those of the named checkpoints that are not here, or corrupt; read or hashed anew."""
+    root = root or default_root()
+    statuses = [inspect(name, root) for name in names]
+    return [status for status in statuses if status.state is not State.PRESENT]
 
 
 def verify(names: Iterable[str], root: Path | None = None) -> list[CheckpointStatus]:
@@ -195,19 +169,25 @@ def checkpoint_files(names: Iterable[str], root: Path | None = None) -> dict[str
     """Verified files of the named checkpoints, for the runner.
 
     Raises:
-        CheckpointError: one is missing or corrupt; the message holds the command that mends it.
+        CheckpointError: some are missing or corrupt; the message names all of them and the
+            command that mends it.
     """
     root = root or default_root()
-    files = {}
-    for name in names:
-        status = inspect(name, root)
-        if status.state is not State.PRESENT:
-            raise CheckpointError(
-                f"checkpoint '{name}' is {status.state} at {status.path}; "
-                f"run `multithumbs checkpoints fetch {name}`"
-            )
+    statuses = {name: inspect(name, root) for name in names}
+    absent = [s for s in statuses.values() if s.state is not State.PRESENT]
+    if absent:
+        listed = " ".join(status.checkpoint.name for status in absent)
+        states = ", ".join(
+            f"'{status.checkpoint.name}' is {status.state} at {status.path}" for status in absent
+        )
+        by_hand = [f"{s.checkpoint.name}: {s.by_hand}" for s in absent if not s.checkpoint.sources]
+        end = f"; by hand, {'; '.join(by_hand)}" if by_hand else ""
+        raise CheckpointError(
+            f"checkpoint{'s' * (len(absent) > 1)} {states}; "
+            f"run `multithumbs checkpoints fetch {listed}`{end}"
+        )
+    for status in statuses.values():
         unrecorded = recorded_sha256(status.path, unchanged=True) is None
         if status.sha256 and unrecorded and os.access(status.path.parent, os.W_OK):
             write_record(status.path, status.sha256)
-        files[name] = status
-    return files
+    return statuses

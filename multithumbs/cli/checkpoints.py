@@ -1,4 +1,4 @@
-"""`checkpoints list|fetch|verify|import`."""
+"""`checkpoints list|fetch|verify|keys|import`."""
 
 import argparse
 
@@ -13,20 +13,23 @@ from multithumbs.backends.checkpoints import (
     default_root,
     fetch,
     list_checkpoints,
+    missing,
+    resolve_names,
     verify,
 )
+from multithumbs.backends.registry import Checkpoint
 from multithumbs.cli.console import answers
+from multithumbs.errors import CheckpointError
 
 
 def checkpoints(arguments: argparse.Namespace) -> int:
-    """The exit code is 1 if `verify` finds a file missing or corrupt."""
+    """The exit code is not 0 if `verify` or `fetch` leave a file missing or corrupt."""
     match arguments.action:
         case "list":
             _show(list_checkpoints(arguments.root))
             return 0
         case "fetch":
-            _show(_fetch(arguments))
-            return 0
+            return _fetch(arguments)
         case "verify":
             statuses = verify(arguments.names, arguments.root)
             _show(statuses)
@@ -40,7 +43,29 @@ def checkpoints(arguments: argparse.Namespace) -> int:
             return 0
 
 
-def _fetch(arguments: argparse.Namespace) -> list[CheckpointStatus]:
+def _fetch(arguments: argparse.Namespace) -> int:
+    """Say under which licences, download, say what is left to be done by hand."""
+    err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for status in missing(resolve_names(arguments.names), arguments.root):
+        checkpoint = status.checkpoint
+        where = str(checkpoint.sources[0]) if checkpoint.sources else "by hand only"
+        err.print(f"{checkpoint.name}: {checkpoint.description}, {_size(checkpoint)}, from {where}")
+        err.print(f"    licence: {checkpoint.licence}")
+    statuses = _download(arguments)
+    _show(statuses)
+    absent = [status for status in statuses if status.state is not State.PRESENT]
+    if not absent:
+        return 0
+    for status in absent:
+        err.print(f"{status.checkpoint.name}: {status.problem}")
+        err.print(f"    by hand: {status.by_hand}")
+    raise CheckpointError(
+        f"{len(absent)} of {len(statuses)} checkpoints are missing: "
+        f"{', '.join(status.checkpoint.name for status in absent)}; see above for each"
+    )
+
+
+def _download(arguments: argparse.Namespace) -> list[CheckpointStatus]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -52,21 +77,24 @@ def _fetch(arguments: argparse.Namespace) -> list[CheckpointStatus]:
 
         def progress(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, total=total)
+                tasks[name] = bars.add_task(name, total=total or None)
+            bars.update(tasks[name], completed=done, total=total or None)
 
         return fetch(arguments.names, arguments.root, progress)
 
 
+def _size(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.size_bytes / 1e6:.1f} MB" if checkpoint.size_bytes else "size unknown"
+
+
 def _show(statuses: list[CheckpointStatus]) -> None:
-    table = Table("name", "state", "MB", "profile", "licence", "file")
+    table = Table("name", "state", "size", "profile", "licence", "file")
     for status in statuses:
         checkpoint = status.checkpoint
-        size = f"{checkpoint.size_bytes / 1e6:.1f}"
         table.add_row(
             checkpoint.name,
             status.state,
-            size,
+            _size(checkpoint),
             checkpoint.profile,
             checkpoint.licence,
             str(status.path),

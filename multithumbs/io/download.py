@@ -5,6 +5,7 @@ a destination that exists is whole. An interrupted URL download resumes where it
 """
 
 import hashlib
+import http.client
 import importlib.util
 import json
 import os
@@ -65,19 +66,33 @@ class UrlSource:
             request.add_header("Range", f"bytes={have}-")
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as response:  # noqa: S310
+                if response.headers.get_content_type() == "text/html":
+                    raise SourceUnavailable("it answers with a web page, not with a file")
                 resumed = response.status == HTTPStatus.PARTIAL_CONTENT
                 done = have if resumed else 0
-                total = done + int(response.headers.get("Content-Length") or 0)
+                length = int(response.headers.get("Content-Length") or 0)
+                total = done + length
                 with part.open("ab" if resumed else "wb") as file:
                     while chunk := response.read(_CHUNK):
                         file.write(chunk)
                         done += len(chunk)
                         progress(done, total)
+                if length and done < total:
+                    raise SourceUnavailable(f"cut short after {done} of {total} bytes; try again")
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # the part is already whole; the caller checks its hash
+                _, _, size = error.headers.get("Content-Range", "").partition("/")
+                if size.isdigit() and int(size) != have:
+                    part.unlink()
+                    raise SourceUnavailable("the file there has changed; try again") from error
+                return  # the part is already whole
             raise SourceUnavailable(f"HTTP {error.code}") from error
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (
+            urllib.error.URLError,
+            TimeoutError,
+            ConnectionError,
+            http.client.HTTPException,
+        ) as error:
             raise SourceUnavailable(str(getattr(error, "reason", error))) from error
 
 
@@ -181,11 +196,13 @@ def fetch_file(
         CheckpointError: no source delivered a file with the expected digest, or the disk
             refused it.
     """
-    part = destination.with_name(destination.name + ".part")
     failures: list[str] = []
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        for source in sources:
+        for number, source in enumerate(sources):
+            # Without a digest, what one source left must not be completed by another.
+            mark = str(number) if number and sha256 is None else ""
+            part = destination.with_name(f"{destination.name}.part{mark}")
             try:
                 source.fetch(part, progress)
             except SourceUnavailable as reason:
@@ -199,6 +216,8 @@ def fetch_file(
             with part.open("rb") as file:
                 os.fsync(file.fileno())
             part.replace(destination)
+            for left in destination.parent.glob(f"{destination.name}.part*"):
+                left.unlink()
             return digest
     except OSError as error:
         raise CheckpointError(

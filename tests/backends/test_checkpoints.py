@@ -14,10 +14,12 @@ from multithumbs.backends.checkpoints import (
     fetch,
     inspect,
     list_checkpoints,
+    missing,
     resolve_names,
     verify,
 )
 from multithumbs.errors import CheckpointError
+from multithumbs.io.download import SourceUnavailable
 
 CONTENT = b"weights"
 
@@ -33,6 +35,13 @@ class Delivers:
         self.calls += 1
         part.write_bytes(self.content)
         progress(len(self.content), len(self.content))
+
+
+class Unreachable:
+    """A source that never delivers."""
+
+    def fetch(self, part, progress) -> None:
+        raise SourceUnavailable("the cable is cut")
 
 
 @pytest.fixture
@@ -56,9 +65,12 @@ def registry(monkeypatch):
 def test_every_entry_is_complete():
     for name, checkpoint in CHECKPOINTS.items():
         assert name == checkpoint.name
-        assert checkpoint.sources
+        assert checkpoint.by_hand
         assert checkpoint.licence
         assert "/" not in checkpoint.filename
+        assert checkpoint.sha256 is None or len(bytes.fromhex(checkpoint.sha256)) == 32
+        for source in checkpoint.sources:
+            assert "http://" not in str(source)
 
 
 def test_fetch_verifies_and_then_leaves_alone(registry, tmp_path):
@@ -95,8 +107,32 @@ def test_missing_names_the_command(registry, tmp_path):
         checkpoint_files(["hashed"], tmp_path)
 
 
+def test_what_no_source_delivers_does_not_stop_the_others(registry, tmp_path, monkeypatch):
+    gated = replace(CHECKPOINTS["vposer"], name="gated")
+    dead = replace(CHECKPOINTS["droid"], name="dead", sources=(Unreachable(),))
+    entries = {"gated": gated, "dead": dead, **checkpoints.CHECKPOINTS}
+    monkeypatch.setattr(checkpoints, "CHECKPOINTS", MappingProxyType(entries))
+
+    statuses = {s.checkpoint.name: s for s in fetch(entries, tmp_path)}
+
+    assert statuses["hashed"].state is statuses["trusted"].state is State.PRESENT
+    assert statuses["gated"].state is statuses["dead"].state is State.MISSING
+    assert "registered" in statuses["gated"].problem
+    assert "the cable is cut" in statuses["dead"].problem
+    assert statuses["gated"].by_hand.endswith(f"save it as {statuses['gated'].path}")
+    assert [s.checkpoint.name for s in missing(entries, tmp_path)] == ["gated", "dead"]
+
+
+def test_all_that_is_missing_is_told_at_once(registry, tmp_path):
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint_files(["hashed", "trusted"], tmp_path)
+    assert "multithumbs checkpoints fetch hashed trusted" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_profiles_and_unknown_names():
     assert resolve_names([]) == ("blazepose-detector", "blazepose-landmarks")
     assert resolve_names(["blazepose-landmarks"]) == ("blazepose-landmarks",)
+    assert {"hmr2", "vggt-1b"} <= set(resolve_names(["paper"]))
     with pytest.raises(CheckpointError, match="blazepose-detector"):
         resolve_names(["blazepos"])
