@@ -1,7 +1,8 @@
-"""Batches that shrink where a CUDA device runs out of memory."""
+"""Batches that shrink where a CUDA device runs out of memory, over items that stream."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Generic, TypeVar
 
 import torch
 
@@ -50,3 +51,29 @@ def _halved(items: int) -> int:
         )
     torch.cuda.empty_cache()
     return items // 2
+
+
+class Stream(Generic[T]):
+    """Items of an iterator by slices that only go forward, as `in_batches` asks for them.
+
+    A slice may be asked for again, shorter; what lies before the newest slice is forgotten.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
+        self._start = 0
+        self._held: list[T] = []
+
+    def __getitem__(self, batch: slice) -> list[T]:
+        """Items ``batch.start`` to ``batch.stop``; fewer where the iterator ends before."""
+        skip = batch.start - self._start
+        if not 0 <= skip <= len(self._held):
+            raise ValueError(
+                f"slices begin at {self._start} to {self._start + len(self._held)} now, "
+                f"not at {batch.start}"
+            )
+        del self._held[:skip]
+        self._start = batch.start
+        missing = batch.stop - batch.start - len(self._held)
+        self._held += islice(self._items, max(missing, 0))
+        return self._held[: batch.stop - batch.start]

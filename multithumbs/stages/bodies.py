@@ -1,6 +1,8 @@
 """Stage `bodies`: a posed body, in metres in its camera, for every detection of one shot."""
 
-from multithumbs.config.bodies import BodiesConfig
+from typing import cast
+
+from multithumbs.config.bodies import BodiesConfig, FitConfig, Hmr2Config
 from multithumbs.types import Bodies, Detections, Intrinsics, Keypoints
 from multithumbs.types.work import Work
 
@@ -9,11 +11,21 @@ def run(
     work: Work[BodiesConfig],
     *,
     detections: Detections,
-    keypoints: Keypoints,
+    keypoints: Keypoints | None = None,
     intrinsics: Intrinsics,
 ) -> Bodies:
-    """One row of `Bodies` per detection row; rows that cannot be fitted have confidence 0."""
-    match work.config.name:
-        case "fit":
+    """One row of `Bodies` per detection row; rows that cannot be fitted have confidence 0.
+
+    ``keypoints`` are given to the back-ends that read them.
+    """
+    match work.config:
+        case FitConfig():
             from multithumbs.backends.bodies.fit import estimate
-    return estimate(work, detections, keypoints, intrinsics)
+
+            if keypoints is None:
+                raise ValueError("bodies=fit reads keypoints, and was given none")
+            return estimate(cast(Work[FitConfig], work), detections, keypoints, intrinsics)
+        case Hmr2Config():
+            from multithumbs.backends.bodies.hmr2 import estimate
+
+            return estimate(cast(Work[Hmr2Config], work), detections, keypoints, intrinsics)

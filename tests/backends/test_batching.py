@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from multithumbs.backends.batching import in_batches
+from multithumbs.backends.batching import Stream, in_batches
 from multithumbs.errors import MultithumbsError
 
 
@@ -76,3 +76,36 @@ def test_other_errors_pass_through():
 def test_a_batch_holds_something():
     with pytest.raises(ValueError, match="at least one"):
         list(in_batches(4, 0, Device(room=2)))
+
+
+def test_a_stream_is_read_once_and_not_further_than_asked():
+    read = []
+
+    def items():
+        for item in range(20):
+            read.append(item)
+            yield item
+
+    device, stream = Device(room=3), Stream(items())
+
+    def run(batch: slice) -> list[int]:
+        assert device(batch) == stream[batch]
+        assert len(read) <= max(8, batch.stop)
+        return stream[batch]
+
+    def attempt(batch: slice) -> list[int]:
+        stream[batch]
+        return run(batch)
+
+    assert flat(in_batches(20, 8, attempt)) == list(range(20))
+    assert read == list(range(20))
+
+
+def test_a_stream_ends_early_and_goes_forward_only():
+    stream = Stream(iter("abc"))
+    assert stream[slice(0, 2)] == ["a", "b"]
+    assert stream[slice(2, 6)] == ["c"]
+    with pytest.raises(ValueError, match="not at 0"):
+        stream[slice(0, 1)]
+    with pytest.raises(ValueError, match="not at 7"):
+        stream[slice(7, 8)]

@@ -24,8 +24,8 @@ STD: Final = (0.229, 0.224, 0.225)
 
 
 def square_of_box(
-    box_xyxy: Float64[np.ndarray, "*batch 4"],
-) -> tuple[Float64[np.ndarray, "*batch 2"], Float64[np.ndarray, "*batch"]]:
+    box_xyxy: Float64[np.ndarray, "N 4"],
+) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, " N"]]:
     """Centre and side of the square crop: the box enlarged to 3 : 4, then to a square."""
     low, high = box_xyxy[..., :2], box_xyxy[..., 2:]
     size = high - low
