@@ -33,6 +33,11 @@ class RecognitionConfig(StageConfig):
     and tracks that begin this near to their shot's start are matched together."""
     velocity_frames: int = Field(default=8, ge=1, le=1000)
     """Frames at a track's end from which its place and velocity are taken."""
+    end_window_s: float = Field(default=1.0, gt=0, le=60)
+    """Time at a track's end in which its bodies are compared with one another, seconds."""
+    max_depth_jump: float = Field(default=0.25, gt=0, le=3)
+    """Largest logarithm of a body's depth over the usual one there; others are misfits of
+    someone half hidden, and no end of a track."""
     velocity_memory_s: float = Field(default=0.3, ge=0, le=10)
     """Time over which the velocity of an unseen person is carried on, seconds."""
     absent_appearance_weight: float = Field(default=2.0, ge=0, le=100)

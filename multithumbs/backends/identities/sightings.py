@@ -134,10 +134,13 @@ def _sighting(
         joints = np.einsum("nij,nkj->nki", camera[:, :3, :3], own - own[:, :1])
         world = np.einsum("nij,nj->ni", camera[:, :3, :3], pelvis) + camera[:, :3, 3]
         visible = joint_visibility(keypoints.confidence[fitted], config.min_keypoint_confidence)
+        depth, trust = pelvis[:, 2], bodies.confidence[fitted]
         first, last = (
-            _end(end, frames, world, joints, bodies.pose[fitted], visible, timestamps_s, config)
+            _end(end, frames[kept], world[kept], joints[kept], bodies.pose[fitted[kept]],
+                 visible[kept], timestamps_s, config)
             for end in (0, -1)
-        )
+            for kept in [_plausible(end, timestamps_s[frames], depth, trust, config)]
+        )  # fmt: skip
     island = int(cameras.island[np.searchsorted(cameras.frame, detections.frame[rows[0]])])
     return Sighting(
         shot=shot,
@@ -149,6 +152,25 @@ def _sighting(
         rgb=rgb,
         weight=weight,
     )
+
+
+def _plausible(
+    end: int,
+    time_s: Float[np.ndarray, " R"],
+    depth: Float[np.ndarray, " R"],
+    trust: Float[np.ndarray, " R"],
+    config: RecognitionConfig,
+) -> Bool[np.ndarray, " R"]:
+    """Rows near an end whose depth agrees with the trusted ones there; never none.
+
+    Someone who disappears behind another is last seen as half a body, whose fit may stand
+    anywhere along its ray.
+    """
+    near = np.abs(time_s - time_s[end]) <= config.end_window_s
+    order = np.argsort(depth[near])
+    share = np.cumsum(trust[near][order])
+    usual = depth[near][order][np.searchsorted(share, share[-1] / 2)]
+    return near & (np.abs(np.log(depth / usual)) <= config.max_depth_jump)
 
 
 def _end(
