@@ -61,6 +61,10 @@ class Truth:
     def num_frames(self) -> int:
         return len(self.K)
 
+    def shot_of_frame(self, frame: int) -> int:
+        """Index of the shot that shows a frame."""
+        return int(np.searchsorted(self.shot_start, frame, side="right") - 1)
+
     def row(self, person: int, frame: int) -> int | None:
         """The row of one person in one frame; None if they are elsewhere."""
         found = np.flatnonzero((self.person == person) & (self.frame == frame))

@@ -1,5 +1,7 @@
 """Algorithm 1 of the paper, by either solver."""
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,8 +24,14 @@ def align(
     scene: BoundaryScene,
     body: BodyModel,
     config: SolverConfig,
+    *,
+    stages: Collection[int] = (1, 2, 3),
 ) -> Alignment:
-    """Bodies and cameras of both boundary frames in one metric space, or FAILED and why."""
+    """Bodies and cameras of both boundary frames in one metric space, or FAILED and why.
+
+    ``stages``: those of Algorithm 1 that are done (others than all three are for ablations).
+    Without the first, bodies begin where their own cameras put them.
+    """
     if scene.status is CutStatus.FAILED:
         return failed(scene, scene.reason)
     if max(len(side) for side in sides) == 0:
@@ -31,7 +39,8 @@ def align(
     people = pose_people(sides, scene.pair, body, config.objective)
     problem = build_problem(people, sides, scene, config.objective)
     trusted = without_outliers(problem, people, config)
-    state = solve(trusted, start(people, problem, scene), config)
+    begin = start if 1 in stages else unmoved
+    state = solve(trusted, begin(people, problem, scene), config, stages=stages)
     weights = stage3_weights(config)
     anchor = rigid.inverse(metric_cameras(scene, people.uv))
     with torch.no_grad():
@@ -50,9 +59,13 @@ def align(
 
 
 def solve(
-    problem: eq1.AlignmentProblem, state: eq1.AlignmentState, config: SolverConfig
+    problem: eq1.AlignmentProblem,
+    state: eq1.AlignmentState,
+    config: SolverConfig,
+    *,
+    stages: Collection[int] = (2, 3),
 ) -> eq1.AlignmentState:
-    """Stages 2 and 3 from the end of stage 1."""
+    """Stages 2 and 3 from the end of stage 1, or those of them that ``stages`` names."""
     objective = config.objective
     stage2 = eq1.AlignmentWeights(objective.keypoints_stage2, 0.0, 0.0, objective.keypoint_unit_px)
     stage3 = stage3_weights(config)
@@ -61,8 +74,11 @@ def solve(
             "max_iterations": config.max_iterations,
             "relative_tolerance": config.relative_tolerance,
         }
-        state = alignment_lm.minimise(state, problem, stage2, cameras=False, **limits)
-        return alignment_lm.minimise(state, problem, stage3, cameras=True, **limits)
+        if 2 in stages:
+            state = alignment_lm.minimise(state, problem, stage2, cameras=False, **limits)
+        if 3 in stages:
+            state = alignment_lm.minimise(state, problem, stage3, cameras=True, **limits)
+        return state
     settings = alignment_adamw.AdamWSettings(
         config.rotation_rate,
         config.translation_rate,
@@ -70,12 +86,15 @@ def solve(
         config.camera_translation_rate,
         config.weight_decay,
     )
-    state = alignment_adamw.minimise(
-        state, problem, stage2, settings, iterations=config.stage2_iterations, cameras=False
-    )
-    return alignment_adamw.minimise(
-        state, problem, stage3, settings, iterations=config.stage3_iterations, cameras=True
-    )
+    if 2 in stages:
+        state = alignment_adamw.minimise(
+            state, problem, stage2, settings, iterations=config.stage2_iterations, cameras=False
+        )
+    if 3 in stages:
+        state = alignment_adamw.minimise(
+            state, problem, stage3, settings, iterations=config.stage3_iterations, cameras=True
+        )
+    return state
 
 
 def without_outliers(
@@ -105,6 +124,18 @@ def start(
         people.root_uv,
         people.root_seen,
         metric_cameras(scene, people.uv),
+    )
+
+
+def unmoved(
+    people: PosedPeople, problem: eq1.AlignmentProblem, scene: BoundaryScene
+) -> eq1.AlignmentState:
+    """Everyone where their own camera has them."""
+    cameras = metric_cameras(scene, people.uv)
+    frames = cameras[problem.side]
+    pelvis = rigid.apply(frames, people.pelvis_cam[:, None])[:, 0]
+    return eq1.AlignmentState(
+        frames[:, :3, :3] @ people.rotation_cam, pelvis, rigid.inverse(cameras)
     )
 
 

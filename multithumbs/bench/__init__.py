@@ -1,0 +1,1 @@
+"""The cross-shot benchmark: suites, methods, tables (`multithumbs bench`)."""

@@ -1,0 +1,170 @@
+"""One method on one oracle clip: the real stages from `alignment` on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from multithumbs.backends.alignment import algorithm1
+from multithumbs.backends.boundaries.side import BoundarySide, gather_side
+from multithumbs.backends.people.finish import to_people
+from multithumbs.backends.people.gaps import bridge
+from multithumbs.backends.people.gather import gather
+from multithumbs.backends.people.ground import find_ground, move
+from multithumbs.backends.people.rows import Rows
+from multithumbs.bench.methods import Method
+from multithumbs.bench.scene_scale import metres_per_unit
+from multithumbs.body import EMBEDDED_BODY, BodyModel
+from multithumbs.export.result import build_result
+from multithumbs.solvers.smoothing_canonical import (
+    CanonicalProblem,
+    CanonicalState,
+    CanonicalWeights,
+    minimise,
+)
+from multithumbs.stages import cameras as cameras_stage
+from multithumbs.stages import identities as identities_stage
+from multithumbs.stages import people as people_stage
+from multithumbs.synth.clip_oracle import ClipOracle
+from multithumbs.types import Alignment, Cameras, CutStatus, Identities, People
+from multithumbs.types.outputs import Result
+from multithumbs.types.work import Runtime, Work
+
+
+def solve(
+    method: Method,
+    clip: ClipOracle,
+    body: BodyModel,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """What the method makes of the clip. The body must be the embedded one, as the clip's is.
+
+    Raises what the stages raise: a clip on which a method fails has no result.
+    """
+    alignment = tuple(_align(method, clip, cut, body) for cut in range(len(clip.boundaries)))
+    parts: dict[str, Any] = {
+        "detections": tuple(p.detections for p in clip.perceived),
+        "keypoints": tuple(p.keypoints for p in clip.perceived),
+        "bodies": tuple(p.bodies for p in clip.perceived),
+        "tracks": tuple(p.tracks for p in clip.perceived),
+    }
+    cameras = cameras_stage.run(
+        _work(clip, method.cameras, progress),
+        shots=clip.shots, intrinsics=clip.intrinsics, masks=clip.masks, alignment=alignment,
+        odometry=clip.odometry, **parts,
+    )  # fmt: skip
+    identities = identities_stage.run(
+        _work(clip, method.identities, progress),
+        shots=clip.shots, textures=clip.textures, alignment=alignment, cameras=cameras, **parts,
+    )  # fmt: skip
+    if method.post == "people":
+        people = people_stage.run(
+            _work(clip, method.people, progress),
+            shots=clip.shots, masks=clip.masks, alignment=alignment, odometry=clip.odometry,
+            cameras=cameras, identities=identities, **parts,
+        )  # fmt: skip
+    else:
+        people = _gathered(method, clip, parts, alignment, cameras, identities, body)
+    return build_result(
+        info=clip.video.info,
+        shots=clip.shots,
+        cameras=cameras,
+        people=people,
+        body_model=body.name,
+        profile=method.name,
+        licences=(),
+    )
+
+
+def _work(clip: ClipOracle, config: Any, progress: Callable[[int, int], None]) -> Work[Any]:
+    return Work(
+        video=clip.video,
+        config=config,
+        runtime=Runtime(threads=1),
+        shot=None,
+        cut=None,
+        body_npz=EMBEDDED_BODY,
+        checkpoints={},
+        progress=progress,
+    )
+
+
+def sides_of(
+    clip: ClipOracle, cut: int, *, window_frames: int, min_confidence: float
+) -> tuple[BoundarySide, BoundarySide]:
+    """The people on both sides of a cut."""
+    before, after = (
+        gather_side(
+            int(clip.boundaries[cut].frame[side]),
+            shot.detections, shot.keypoints, shot.bodies, shot.tracks, clip.masks[cut + side],
+            window_frames=window_frames, min_confidence=min_confidence,
+        )
+        for side, shot in enumerate(clip.perceived[cut : cut + 2])
+    )  # fmt: skip
+    return before, after
+
+
+def _align(method: Method, clip: ClipOracle, cut: int, body: BodyModel) -> Alignment:
+    limits = method.alignment.limits
+    sides = sides_of(
+        clip, cut, window_frames=limits.window_frames,
+        min_confidence=limits.min_keypoint_confidence,
+    )  # fmt: skip
+    scene = clip.boundaries[cut]
+    if method.aligned_by == "nothing":
+        return algorithm1.failed(scene, "this method relates no cuts")
+    scale = metres_per_unit(scene, sides, body, method.scene_scale)
+    if scale is None:
+        reason = "nobody is seen on either side of the cut: the scene has no scale"
+        scene = replace(scene, status=CutStatus.FAILED, reason=reason)
+    else:
+        scene = replace(scene, metres_per_unit=scale)
+    stages = {"stages": (1, 2, 3), "one-stage": (3,), "scene": ()}[method.aligned_by]
+    return algorithm1.align(sides, scene, body, method.alignment, stages=stages)
+
+
+def _gathered(
+    method: Method,
+    clip: ClipOracle,
+    parts: dict[str, Any],
+    alignment: tuple[Alignment, ...],
+    cameras: Cameras,
+    identities: Identities,
+    body: BodyModel,
+) -> People:
+    """People as they are gathered, or smoothed in their canonical frames."""
+    config, times = method.people, clip.video.info.timestamps_s
+    rows = gather(
+        body, parts["detections"], parts["keypoints"], parts["bodies"], parts["tracks"], alignment,
+        cameras, identities, times, config.gather,
+    )  # fmt: skip
+    rows = bridge(rows, cameras, times, config.gather)
+    if method.post == "canonical" and len(rows):
+        rows = _canonical(body, rows)
+    ground = find_ground(body, rows, cameras, config.ground)
+    return to_people(body, move(body, rows, ground[rows.island]), ground)
+
+
+def _canonical(body: BodyModel, rows: Rows) -> Rows:
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(body.dtype)
+
+    _, first, person = np.unique(rows.person, return_index=True, return_inverse=True)
+    follows = (np.diff(rows.person) == 0) & (np.diff(rows.frame) == 1)
+    out = minimise(
+        body,
+        CanonicalState(tensor(rows.pose), tensor(rows.transl), tensor(rows.betas[first])),
+        CanonicalProblem(
+            person=torch.from_numpy(person),
+            follows=torch.from_numpy(np.flatnonzero(follows)),
+            cam_from_world=tensor(rows.cam_from_world),
+            K=tensor(rows.K),
+            uv=tensor(rows.uv),
+            confidence=tensor(rows.uv_confidence),
+        ),
+        CanonicalWeights(),
+    )
+    pose, transl, betas = (x.numpy(force=True).astype(np.float64) for x in out)
+    return replace(rows, pose=pose, transl=transl, betas=betas[person])

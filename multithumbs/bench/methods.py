@@ -1,0 +1,118 @@
+"""The methods that are compared: which solver each of them takes, and what each leaves out."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from multithumbs.config.alignment import (
+    AdamWAlignmentConfig,
+    AlignmentConfig,
+    LmAlignmentConfig,
+)
+from multithumbs.config.cameras import (
+    CamerasConfig,
+    LiteralCamerasConfig,
+    PoseGraphCamerasConfig,
+    RevisitConfig,
+    RoomConfig,
+)
+from multithumbs.config.identities import HungarianIdentitiesConfig, IdentitiesConfig
+from multithumbs.config.people import AdamWPeopleConfig, LmPeopleConfig, PeopleConfig
+
+AlignedBy = Literal["stages", "one-stage", "scene", "nothing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One column of choices; everything not named is the same for all."""
+
+    name: str
+    title: str
+    """One line for the reader of a table."""
+    aligned_by: AlignedBy = "stages"
+    """``stages``: Algorithm 1; ``one-stage``: its last stage alone, from the monocular places;
+    ``scene``: bodies stay where the boundary scene's cameras put them; ``nothing``: no cut is
+    related at all."""
+    alignment: AlignmentConfig = field(default_factory=LmAlignmentConfig)
+    scene_scale: Literal["robust", "extent"] = "robust"
+    """How a reconstruction's unit is found; ``extent`` is the paper's maximum
+    centroid-to-vertex ratio (section 3.1)."""
+    cameras: CamerasConfig = field(default_factory=PoseGraphCamerasConfig)
+    identities: IdentitiesConfig = field(default_factory=HungarianIdentitiesConfig)
+    people: PeopleConfig = field(default_factory=LmPeopleConfig)
+    post: Literal["people", "none", "canonical"] = "people"
+    """What becomes of the gathered motion: the `people` solver, nothing, or Pavlakos et al."""
+
+
+_UNRELATED: Final = PoseGraphCamerasConfig(
+    revisits=RevisitConfig(enabled=False), room=RoomConfig(enabled=False)
+)
+_BY_LOOKS: Final = HungarianIdentitiesConfig(
+    max_island_difference=0.25, min_island_margin=0.0, min_island_texels=0.03
+)
+_AS_PRINTED: Final = HungarianIdentitiesConfig(
+    speed_m_s=0.0, max_walk_m=0.0, velocity_memory_s=0.0, across_islands=False
+)
+_DISTANCE: Final = HungarianIdentitiesConfig(
+    appearance_weight=0.0, absent_appearance_weight=0.0, max_absent_difference=1.0,
+    pose_weight=0.0, across_islands=False,
+)  # fmt: skip
+
+_OURS: Final = Method(name="ours", title="this project's default back-ends")
+
+METHODS: Final[dict[str, Method]] = {
+    method.name: method
+    for method in (
+        _OURS,
+        Method(
+            name="literal",
+            title="Algorithm 1 and Eq. 6-11 of Multi-THuMBS as printed",
+            alignment=AdamWAlignmentConfig(),
+            scene_scale="extent",
+            cameras=LiteralCamerasConfig(),
+            identities=_AS_PRINTED,
+            people=AdamWPeopleConfig(),
+        ),
+        Method(
+            name="single-shot",
+            title="no cross-shot step; people joined by appearance alone",
+            aligned_by="nothing",
+            cameras=_UNRELATED,
+            identities=_BY_LOOKS,
+        ),
+        Method(
+            name="multishot",
+            title="Pavlakos et al. 2022, Eq. 1-3: smooth canonical bodies, person by person",
+            aligned_by="nothing",
+            cameras=_UNRELATED,
+            identities=_BY_LOOKS,
+            post="canonical",
+        ),
+        replace(
+            _OURS,
+            name="ours-without-cameras",
+            title="cameras as the boundary scenes give them (Eq. 6)",
+            cameras=LiteralCamerasConfig(),
+        ),
+        replace(_OURS, name="ours-without-post", title="no post-processing", post="none"),
+        replace(
+            _OURS,
+            name="ours-without-stages",
+            title="Algorithm 1's last stage alone",
+            aligned_by="one-stage",
+        ),
+        replace(
+            _OURS,
+            name="ours-without-alignment",
+            title="bodies where the boundary scene's cameras put them",
+            aligned_by="scene",
+        ),
+        replace(_OURS, name="reid-distance", title="ours, Re-ID by distance", identities=_DISTANCE),
+        replace(
+            _OURS,
+            name="reid-distance-appearance",
+            title="ours, Re-ID by distance and appearance",
+            identities=HungarianIdentitiesConfig(pose_weight=0.0),
+        ),
+    )
+}
+"""By name, in the order of the tables. ``ours`` is Re-ID by distance, appearance and pose."""
