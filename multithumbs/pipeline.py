@@ -29,6 +29,7 @@ from multithumbs.runner import (
     check_table,
     checkpoint_names,
     clip_folder,
+    configured,
     locked,
     open_clip,
     redone,
@@ -105,7 +106,12 @@ STAGES: Final = (
                  "odometry", "cameras", "identities")),
 )
 # fmt: on
-"""Read this first. The rows of a shot's artifacts are shared: row n is one person in one frame."""
+"""Read this first. The rows of a shot's artifacts are shared: row n is one person in one frame.
+
+What a stage reads here is what most of its back-ends read. A back-end that reads something else
+says so in its configuration (`multithumbs.runner.configured`); the stages then run in an order
+that allows it: ``keypoints.boxes=meshes`` comes after ``bodies``.
+"""
 
 check_table(STAGES)
 
@@ -151,7 +157,8 @@ def run_video(
     """
     progress = progress or Silent()
     began = time.perf_counter()
-    names = stage_names(STAGES, until)
+    stages = configured(STAGES, config)
+    names = stage_names(stages, until)
     redo = redone(redo, names)
     checkpoints = _checkpoints(config, names)
     body_npz, body = _body(config)
@@ -172,10 +179,10 @@ def run_video(
             until=until,
             redo=redo,
         )
-        outcome = run_stages(STAGES, job, progress)
+        outcome = run_stages(stages, job, progress)
         cached = clip.index_cached and all(stage.cached for stage in outcome.stages.values())
         published = None
-        if names[-1] == STAGES[-1].name:
+        if len(names) == len(stages):
             result = _result(clip, job, outcome, config, body, checkpoints)
             published = publish(
                 result,

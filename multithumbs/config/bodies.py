@@ -113,5 +113,10 @@ class Hmr2Config(StageConfig):
         """Names in the checkpoint registry."""
         return ("hmr2",)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Stages that come first: no keypoints, so that these may come from the meshes."""
+        return ("detections", "intrinsics")
+
 
 BodiesConfig = Annotated[FitConfig | Hmr2Config, Field(discriminator="name")]

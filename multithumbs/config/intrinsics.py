@@ -17,6 +17,11 @@ class AssumedIntrinsicsConfig(StageConfig):
     log_focal_std: float = Field(default=0.3, ge=0, le=3)
     """One standard deviation of the logarithm of the truth around it."""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Nothing but the image's size."""
+        return ()
+
 
 class GivenIntrinsicsConfig(StageConfig):
     """A known camera: give exactly one of the two."""
@@ -26,6 +31,11 @@ class GivenIntrinsicsConfig(StageConfig):
     """Focal length in pixels."""
     horizontal_fov_deg: float | None = Field(default=None, gt=0, lt=180)
     """Horizontal field of view in degrees."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Nothing but the image's size."""
+        return ()
 
     @model_validator(mode="after")
     def _one(self) -> "GivenIntrinsicsConfig":

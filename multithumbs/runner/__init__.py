@@ -6,7 +6,7 @@ from multithumbs.runner.lock import locked
 from multithumbs.runner.machine import available_cores, peak_rss_mb, reset_peak
 from multithumbs.runner.progress import Progress, Silent
 from multithumbs.runner.reporters import choose_reporter
-from multithumbs.runner.table import Item, Over, Stage, check_table, redone, stage_names
+from multithumbs.runner.table import Item, Over, Stage, check_table, configured, redone, stage_names
 
 __all__ = [
     "Clip",
@@ -23,6 +23,7 @@ __all__ = [
     "checkpoint_names",
     "choose_reporter",
     "clip_folder",
+    "configured",
     "locked",
     "open_clip",
     "peak_rss_mb",

@@ -18,7 +18,7 @@ from multithumbs.io.atomic import sweep
 from multithumbs.runner.keys import item_key
 from multithumbs.runner.machine import peak_rss_mb, reset_peak
 from multithumbs.runner.progress import Progress
-from multithumbs.runner.table import Item, Over, Stage, items_over, redone, stage_names
+from multithumbs.runner.table import Item, Over, Stage, configured, items_over, redone, stage_names
 from multithumbs.types import FrameReader, Shots
 from multithumbs.types.outputs import StageSummary
 from multithumbs.types.work import Runtime, Work
@@ -77,10 +77,12 @@ def run_stages(stages: Sequence[Stage], job: Job, progress: Progress) -> Outcome
     """Bring every stage up to ``job.until`` up to date.
 
     Raises:
-        ConfigError: ``until`` or ``redo`` name no stage, or a redone stage comes after ``until``.
+        ConfigError: ``until`` or ``redo`` name no stage, or a redone stage comes after ``until``;
+            or the configuration's back-ends wait for one another.
         ArtifactError: an artifact cannot be written.
         MultithumbsError: a stage refuses its input; the message begins with stage and item.
     """
+    stages = configured(stages, job.config)
     names = stage_names(stages, job.until)
     job = replace(job, redo=redone(job.redo, names))
     sweep(job.root)

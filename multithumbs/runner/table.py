@@ -3,7 +3,7 @@
 import difflib
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -33,11 +33,13 @@ class Stage:
     artifact: type
     over: Over = Over.VIDEO
     reads: tuple[str, ...] = ()
-    """Earlier stages; their artifacts arrive as keywords (see `Work`)."""
+    """Stages whose artifacts arrive as keywords (see `Work`), unless the configuration's own
+    ``reads`` says otherwise (see `configured`)."""
     version: int = 1
     """Raise it when the same input and configuration give another output than before."""
     uses_body: bool = False
-    """Whether the body model's content is part of the key."""
+    """Whether the body model's content is part of the key, unless the configuration's own
+    ``uses_body`` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,74 @@ def known_stage(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise ConfigError(f"there is no stage '{name}': {hint}expected one of {', '.join(names)}")
+
+
+def configured(stages: Sequence[Stage], config: Any) -> tuple[Stage, ...]:
+    """The stages as one configuration wants them, in an order in which they can run.
+
+    A stage's configuration may have a property ``reads`` and a property ``uses_body``; these
+    replace the row's. Each stage then comes as early as what it reads allows, in the table's
+    order where that leaves a choice.
+
+    Args:
+        stages: the table.
+        config: holds one configuration model per stage, as attributes of their names.
+
+    Raises:
+        ConfigError: back-ends that wait for one another, or one per shot that waits for cuts.
+        ValueError: a bug in the table or in a ``reads``.
+    """
+    chosen = tuple(_as_configured(stage, getattr(config, stage.name, None)) for stage in stages)
+    names = {stage.name for stage in chosen}
+    for stage in chosen:
+        if unknown := set(stage.reads) - names:
+            raise ValueError(f"stage {stage.name} reads {min(unknown)}, which is no stage")
+    ordered: list[Stage] = []
+    waiting = list(chosen)
+    while waiting:
+        done = {stage.name for stage in ordered}
+        ready = next((stage for stage in waiting if done.issuperset(stage.reads)), None)
+        if ready is None:
+            raise ConfigError(_circle(waiting, config))
+        ordered.append(ready)
+        waiting.remove(ready)
+    overs = {stage.name: stage.over for stage in chosen}
+    for stage in ordered:
+        cuts = [read for read in stage.reads if overs[read] is Over.CUT]
+        if stage.over is Over.SHOT and cuts:
+            raise ConfigError(
+                f"{_choice(stage, config)} works shot by shot and reads {cuts[0]}, which is known "
+                f"cut by cut; choose another back-end for {stage.name}"
+            )
+    return tuple(ordered)
+
+
+def _as_configured(stage: Stage, config: Any) -> Stage:
+    return replace(
+        stage,
+        reads=tuple(getattr(config, "reads", stage.reads)),
+        uses_body=bool(getattr(config, "uses_body", stage.uses_body)),
+    )
+
+
+def _circle(waiting: Sequence[Stage], config: Any) -> str:
+    """One line about a circle among stages, each of which waits for another of them."""
+    rows = {stage.name: stage for stage in waiting}
+    path = [waiting[0]]
+    while path.count(path[-1]) == 1:
+        path.append(next(rows[read] for read in path[-1].reads if read in rows))
+    circle = path[path.index(path[-1]) : -1]
+    links = [
+        f"{_choice(stage, config)} needs {after.name} first"
+        for stage, after in zip(circle, [*circle[1:], circle[0]], strict=True)
+    ]
+    return f"{', '.join(links)}: none can begin; choose another back-end or option for one of them"
+
+
+def _choice(stage: Stage, config: Any) -> str:
+    """``bodies=fit``."""
+    name = getattr(getattr(config, stage.name, None), "name", None)
+    return f"{stage.name}={name}" if name else stage.name
 
 
 def check_table(stages: Sequence[Stage]) -> None:

@@ -10,8 +10,11 @@ from multithumbs.types import Intrinsics, Keypoints
 from multithumbs.types.work import Work
 
 
-def run(work: Work[IntrinsicsConfig], *, keypoints: Keypoints) -> Intrinsics:
-    """One focal length for the whole shot; zooms are the odometry's to find."""
+def run(work: Work[IntrinsicsConfig], *, keypoints: Keypoints | None = None) -> Intrinsics:
+    """One focal length for the whole shot; zooms are the odometry's to find.
+
+    ``keypoints`` are given to the back-ends that read them.
+    """
     config, hw = work.config, work.video.info.hw
     match config:
         case AssumedIntrinsicsConfig():
@@ -25,4 +28,6 @@ def run(work: Work[IntrinsicsConfig], *, keypoints: Keypoints) -> Intrinsics:
         case PeopleIntrinsicsConfig():
             from multithumbs.backends.intrinsics.people import estimate
 
+            if keypoints is None:
+                raise ValueError("intrinsics=people reads keypoints, and was given none")
             return estimate(work, config, keypoints)
