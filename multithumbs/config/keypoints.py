@@ -1,6 +1,6 @@
 """Where every person's joints are."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,4 +23,59 @@ class BlazePoseKeypointsConfig(StageConfig):
         return ("blazepose-landmarks",)
 
 
-KeypointsConfig = BlazePoseKeypointsConfig
+class ViTPoseArchitecture(StageConfig):
+    """Sizes of the network; the defaults are ViTPose-H's."""
+
+    hidden_size: int = Field(default=1280, ge=8, le=8192)
+    """Width of the transformer."""
+    layers: int = Field(default=32, ge=1, le=200)
+    """Transformer blocks."""
+    heads: int = Field(default=16, ge=1, le=256)
+    """Attention heads per block."""
+    deconvolution_channels: int = Field(default=256, ge=1, le=4096)
+    """Channels of the two up-sampling layers of the head."""
+
+
+class ViTPoseConfig(StageConfig):
+    """ViTPose on a crop of each person (paper section 3.1)."""
+
+    name: Literal["vitpose"] = "vitpose"
+    head: Literal["coco", "wholebody"] = "wholebody"
+    """``coco`` gives 17 keypoints and leaves the feet at confidence 0, ``wholebody`` all 23."""
+    boxes: Literal["detections", "meshes"] = "detections"
+    """What is cropped: the detected box, or the box of the person's projected mesh inside the
+    image, as in the paper. A person whose body failed keeps the detected box."""
+    padding: float = Field(default=1.25, ge=1, le=3)
+    """Side of the crop over the box's, once the box has the crop's aspect."""
+    flip: bool = True
+    """Also read the mirrored crop, and average the heat-maps."""
+    decoding: Literal["trained", "udp", "quarter", "dark", "argmax"] = "trained"
+    """How a peak becomes a place. ``trained``: as the head was trained, which is ``udp``
+    (unbiased crop and DARK refinement) for ``coco`` and ``quarter`` (a quarter pixel towards the
+    larger neighbour) for ``wholebody``. ``dark`` and ``argmax`` are read on the biased crop."""
+    batch: int = Field(default=32, ge=1, le=4096)
+    """Crops that the network sees at once; halved where a CUDA device runs out of memory."""
+    architecture: ViTPoseArchitecture = ViTPoseArchitecture()
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return (f"vitpose-h-{self.head}",)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Stages that come first (see `multithumbs.runner.configured`)."""
+        return ("detections", "bodies") if self.reads_bodies else ("detections",)
+
+    @property
+    def uses_body(self) -> bool:
+        """Whether results depend on the body model."""
+        return self.reads_bodies
+
+    @property
+    def reads_bodies(self) -> bool:
+        """Whether the stage needs `Bodies` and the body model, to render its boxes."""
+        return self.boxes == "meshes"
+
+
+KeypointsConfig = Annotated[BlazePoseKeypointsConfig | ViTPoseConfig, Field(discriminator="name")]

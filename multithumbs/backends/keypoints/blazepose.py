@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from multithumbs.config.keypoints import BlazePoseKeypointsConfig
+from multithumbs.config.keypoints import BlazePoseKeypointsConfig, KeypointsConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
 from multithumbs.models.blazepose.crowd import read_everyone
 from multithumbs.models.blazepose.landmarks import NUM_LANDMARKS
@@ -14,7 +14,9 @@ from multithumbs.types.work import Work
 KNOWN = LANDMARK_OF_KEYPOINT >= 0
 
 
-def estimate(work: Work[BlazePoseKeypointsConfig], detections: Detections) -> Keypoints:
+def estimate(
+    work: Work[KeypointsConfig], config: BlazePoseKeypointsConfig, detections: Detections
+) -> Keypoints:
     """The 23 keypoints of every detection row."""
     count = len(detections)
     uv, confidence = np.zeros((count, 23, 2)), np.zeros((count, 23))
@@ -31,10 +33,10 @@ def estimate(work: Work[BlazePoseKeypointsConfig], detections: Detections) -> Ke
                 detections.roi[rows],
                 detections.score[rows],
                 network,
-                mirror=work.config.mirror,
+                mirror=config.mirror,
             )
             for row, readings in zip(rows, everyone, strict=True):
-                fused = fuse(readings, frame.rgb.shape[:2], work.config.max_disagreement)
+                fused = fuse(readings, frame.rgb.shape[:2], config.max_disagreement)
                 uv[row], confidence[row], xyz[row], xyz_confidence[row] = fused
             work.progress(frame.index - first + 1, last - first + 1)
     return Keypoints(uv=uv, confidence=confidence, xyz=xyz, xyz_confidence=xyz_confidence)
