@@ -148,6 +148,7 @@ def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:
         ("list", "Every known weight file: state, size, licence."),
         ("fetch", "Download what is missing or corrupt."),
         ("verify", "Hash the files anew."),
+        ("keys", "The tensors that our network of a checkpoint expects, one a line."),
         ("import", "Convert a licensed SMPL pickle into an npz file that `body_model=smpl` reads."),
     ):
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -156,6 +157,8 @@ def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:
             action.add_argument(
                 "names", nargs="*", help="names or profiles; default: the embedded profile's"
             )
+        if name == "keys":
+            action.add_argument("name", metavar="NAME", help="such as hmr2")
         if name == "import":
             action.add_argument("file", type=Path, metavar="SMPL_NEUTRAL.pkl")
         action.add_argument("--root", type=Path, metavar="DIR", help="folder of the checkpoints")

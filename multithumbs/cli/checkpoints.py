@@ -34,6 +34,12 @@ def checkpoints(arguments: argparse.Namespace) -> int:
             statuses = verify(arguments.names, arguments.root)
             _show(statuses)
             return 0 if all(status.state is State.PRESENT for status in statuses) else 1
+        case "keys":
+            from multithumbs.models.catalog import expected_keys
+
+            for line in expected_keys(arguments.name):
+                answers().print(line)
+            return 0
         case _:
             from multithumbs.body.safe_import import import_smpl
 
