@@ -7,13 +7,13 @@ and every other name is refused, so that neither foreign code, nor NumPy's own u
 """
 
 import pickle
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from multithumbs.array_pickle import array_stand_ins
 from multithumbs.body.storage import (
     NUM_BETAS,
     NUM_JOINTS,
@@ -35,8 +35,6 @@ SMPL_KEYPOINT_VERTICES: Final = {
     "right_big_toe": 6617, "right_small_toe": 6624, "right_heel": 6787,
 }  # fmt: skip
 """Vertices that stand for keypoints (smplx's published list); all others are joints."""
-
-_DTYPE: Final = re.compile(r"[|<>=]?(b1|[iu][1248]|f[48])")
 
 
 def import_smpl(pkl_path: Path, out_npz_path: Path) -> None:
@@ -114,72 +112,17 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     def stored(kind: str) -> type:
         return type("Stored", (Stored,), {"kind": kind})
 
-    class Dtype:
-        """A plain number type; objects, structures and strings are refused."""
-
-        def __init__(self, spec: object, *_: object) -> None:
-            if not isinstance(spec, str) or not _DTYPE.fullmatch(spec):
-                raise ValueError(f"array type {spec!r}")
-            self.dtype = np.dtype(spec)
-
-        def __setstate__(self, state: tuple) -> None:
-            order = state[1]
-            if order not in ("<", ">", "|", "="):
-                raise ValueError(f"byte order {order!r}")
-            self.dtype = self.dtype.newbyteorder(order)
-
-    class Array:
-        """An array rebuilt from its bytes alone."""
-
-        array: np.ndarray
-
-        def __setstate__(self, state: tuple) -> None:
-            _, shape, dtype, fortran, data = state
-            if not isinstance(dtype, Dtype):
-                raise TypeError("array without a plain number type")
-            content = data.encode("latin1") if isinstance(data, str) else bytes(data)
-            flat = np.frombuffer(content, dtype.dtype)
-            self.array = flat.reshape(shape, order="F" if fortran else "C")
-
-    def from_buffer(data: bytes | bytearray, dtype: Any, shape: tuple, order: str) -> object:
-        array = Array()
-        array.__setstate__((1, shape, dtype, order == "F", data))
-        return array
-
-    ndarray = stored("ndarray")
-
-    def reconstruct(kind: object, *_: object) -> object:
-        if kind is not ndarray:
-            raise TypeError("array of a foreign class")
-        return Array()
-
-    def scalar(dtype: Any, data: str | bytes) -> object:
-        content = data.encode("latin1") if isinstance(data, str) else data
-        return np.frombuffer(content, dtype.dtype)[0]
-
     def reconstructor(kind: object, *_: object) -> object:
         if not (isinstance(kind, type) and issubclass(kind, Stored)):
             raise TypeError("object of a foreign class")
         return kind()
 
-    def encode(text: str, encoding: str = "latin1") -> bytes:
-        if encoding != "latin1":
-            raise ValueError(f"encoding {encoding!r}")
-        return text.encode("latin1")
-
-    known: dict[tuple[str, str], type | Callable] = {
-        ("numpy", "ndarray"): ndarray,
-        ("numpy", "dtype"): Dtype,
+    known: dict[tuple[str, str], Any] = array_stand_ins() | {
         ("copy_reg", "_reconstructor"): reconstructor,
         ("copyreg", "_reconstructor"): reconstructor,
-        ("_codecs", "encode"): encode,
         ("chumpy.ch", "Ch"): stored("Ch"),
         ("chumpy.reordering", "Select"): stored("Select"),
     }
-    for core in ("numpy.core", "numpy._core"):  # NumPy 1 and 2
-        known[f"{core}.multiarray", "_reconstruct"] = reconstruct
-        known[f"{core}.multiarray", "scalar"] = scalar
-        known[f"{core}.numeric", "_frombuffer"] = from_buffer
     for form in ("csc", "csr"):
         for module in (f"scipy.sparse.{form}", f"scipy.sparse._{form}"):
             known[module, f"{form}_matrix"] = stored(form)
