@@ -63,7 +63,7 @@ def dense_ba(
     ep: float = 0.1,
     sensor: Float[Tensor, "F h w"] | None = None,
     first_pose_moves_depths: bool = True,
-    kernels: Kernels | None = None,
+    kernels: Kernels = "warp",
 ) -> BundleAdjustment:
     """Gauss-Newton steps on the weighted distances between targets and projections.
 
@@ -82,7 +82,7 @@ def dense_ba(
         sensor: measured inverse depths, 0 where there is none. They take the damping's place.
         first_pose_moves_depths: False leaves the step of pose ``first_free`` out of the depths'
             step, as the published kernel does.
-        kernels: default warp on CUDA, else torch.
+        kernels: warp is about twice as fast on a CPU as well.
 
     Raises ValueError for a window that is empty or outside the frames.
     """
@@ -90,13 +90,15 @@ def dense_ba(
     if not 0 <= first_free < last <= frames:
         raise ValueError(f"poses {first_free} .. {last - 1} of {frames} cannot be adjusted")
     device = inverse_depth.device
-    sums = _sums_by(kernels or ("warp" if inverse_depth.is_cuda else "torch"))
+    sums = _sums_by(kernels)
     poses = cam_from_world.double()
     depths = inverse_depth.double().flatten(1)
     camera = intrinsics.to(depths)
     rays = grid_rays(h, w, camera, depths)
     extra = _depth_priors(depths, damping, sensor)
-    groups = group_by_source(ii, h * w, CELLS_AT_ONCE[device.type])
+    order, groups = group_by_source(ii, h * w, CELLS_AT_ONCE[device.type])
+    ii, jj = ii[order], jj[order]
+    target, weight = (x[order].flatten(1, 2) for x in (target, weight))
     failed = 0
     for _ in range(iterations):
         relative = relative_poses(poses, ii, jj)
@@ -106,8 +108,7 @@ def dense_ba(
             edges = group.edges
             source, to = ii[edges], jj[edges]
             terms = sums(
-                relative[edges], depths[source], rays, camera,
-                _rows(target[edges]), _rows(weight[edges]),
+                relative[edges], depths[source], rays, camera, target[edges], weight[edges]
             )  # fmt: skip
             if motion_only:
                 system.add_motion(terms, relative[edges], source, to)
@@ -131,10 +132,6 @@ def dense_ba(
             depths[part.group.frames] += part.step(of_edge)
     depths = depths.clamp_min(MIN_INVERSE_DEPTH).view(frames, h, w)
     return BundleAdjustment(poses.to(cam_from_world), depths.to(inverse_depth), failed)
-
-
-def _rows(per_cell: Float[Tensor, "E h w 2"]) -> Float64[Tensor, "E 2 hw"]:
-    return per_cell.flatten(1, 2).transpose(1, 2).double().contiguous()
 
 
 def _depth_priors(

@@ -16,7 +16,7 @@ from torch import Tensor
 from multithumbs.geometry import se3
 from multithumbs.solvers.dense_ba_terms import EdgeTerms
 
-CELLS_AT_ONCE = {"cpu": 2**15, "cuda": 2**22}
+CELLS_AT_ONCE = {"cpu": 2**17, "cuda": 2**22}
 """Grid cells of edges whose derivatives live at one time; a CPU's cache wants few."""
 
 
@@ -25,12 +25,12 @@ class Group:
     """Source frames with a similar number of edges, which are handled at once."""
 
     frames: Int64[Tensor, " K"]
-    edges: Int64[Tensor, " N"]
-    """Of those frames, frame by frame."""
+    edges: slice
+    """Their edges, frame by frame, in the order that `group_by_source` gives."""
     slot: Int64[Tensor, " N"]
-    """Place of each edge in K x D, where D is the largest number of edges of a frame."""
+    """Place of each edge in K x D."""
     width: int
-    """D."""
+    """D, the largest number of edges of a frame."""
 
     def padded(self, rows: Shaped[Tensor, "N *rest"]) -> Shaped[Tensor, "K D *rest"]:
         """Rows of edges in their places, zero where a frame has fewer edges."""
@@ -42,23 +42,35 @@ class Group:
         return rows.unflatten(0, (len(self.frames), self.width))
 
 
-def group_by_source(ii: Int[Tensor, " E"], cells: int, cells_at_once: int) -> list[Group]:
-    """All edges, in groups of whole frames with at most ``cells_at_once`` cells (or one frame)."""
+def group_by_source(
+    ii: Int[Tensor, " E"], cells: int, cells_at_once: int
+) -> tuple[Int64[Tensor, " E"], list[Group]]:
+    """An order of the edges, and its cuts into groups of whole frames.
+
+    A group has at most ``cells_at_once`` cells of edges (or one frame).
+    """
     source = ii.cpu().numpy()
-    order = np.argsort(source, kind="stable")
-    frames, start, count = np.unique(source[order], return_index=True, return_counts=True)
+    by_source = np.argsort(source, kind="stable")
+    frames, start, count = np.unique(source[by_source], return_index=True, return_counts=True)
     by_count = np.argsort(-count, kind="stable")
-    groups, first = [], 0
+    order: list[np.ndarray] = []
+    groups: list[Group] = []
+    first = placed = 0
     while first < len(frames):
         width = int(count[by_count[first]])
         members = by_count[first : first + max(cells_at_once // (width * cells), 1)]
         first += len(members)
-        edges = [order[start[m] : start[m] + count[m]] for m in members]
         slot = [k * width + np.arange(int(count[m])) for k, m in enumerate(members)]
-        arrays = (frames[members], np.concatenate(edges), np.concatenate(slot))
-        chosen, rows, places = (torch.as_tensor(a, dtype=torch.int64).to(ii.device) for a in arrays)
-        groups.append(Group(chosen, rows, places, width))
-    return groups
+        order += [by_source[start[m] : start[m] + count[m]] for m in members]
+        edges = slice(placed, placed + int(count[members].sum()))
+        placed = edges.stop
+        chosen, places = (_indices(a, ii) for a in (frames[members], np.concatenate(slot)))
+        groups.append(Group(chosen, edges, places, width))
+    return _indices(np.concatenate([*order, np.zeros(0, np.int64)]), ii), groups
+
+
+def _indices(values: np.ndarray, like: Tensor) -> Int64[Tensor, " N"]:
+    return torch.as_tensor(values, dtype=torch.int64).to(like.device)
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Eliminated:
     cross: Float64[Tensor, "K six_D hw"]
 
     def step(self, twist: Float64[Tensor, "E 6"]) -> Float64[Tensor, "K hw"]:
-        """Of the inverse depths of the group's frames, for a twist of every edge."""
+        """Of the inverse depths of the group's frames, for the twists of the ordered edges."""
         own = self.group.padded(twist[self.group.edges]).flatten(1)
         return self.inverse * (self.right - (own[:, None] @ self.cross)[:, 0])
 

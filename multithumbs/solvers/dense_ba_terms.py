@@ -73,11 +73,12 @@ def edge_terms(
     inverse_depth: Float[Tensor, "E hw"],
     rays: Float[Tensor, "3 hw"],
     intrinsics: Float[Tensor, " 4"],
-    target: Float[Tensor, "E 2 hw"],
-    weight: Float[Tensor, "E 2 hw"],
+    target: Float[Tensor, "E hw 2"],
+    weight: Float[Tensor, "E hw 2"],
 ) -> EdgeTerms:
     """All five sums; ``weight`` is the network's. What is no number has no weight."""
     found = projection_derivatives(camj_from_cami, inverse_depth, rays, intrinsics)
+    target, weight = (x.to(found.coords).transpose(1, 2).contiguous() for x in (target, weight))
     residual = target - found.coords
     known = (residual * weight).isfinite()
     residual = torch.where(known, residual, 0.0)

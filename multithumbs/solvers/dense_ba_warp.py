@@ -7,10 +7,10 @@ type checkers cannot read, hence `no_type_check`.
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportOperatorIssue=false
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import warp as wp
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from multithumbs.geometry.warp_runtime import launch_for_torch
@@ -27,8 +27,8 @@ def sum_edge(
     inverse_depth: wp.array2d(dtype=wp.float64),
     rays: wp.array2d(dtype=wp.float64),
     intrinsics: wp.array(dtype=wp.float64),
-    target: wp.array3d(dtype=wp.float64),
-    weight: wp.array3d(dtype=wp.float64),
+    target: wp.array3d(dtype=Any),
+    weight: wp.array3d(dtype=Any),
     strips: int,
     min_depth: wp.float64,
     weight_scale: wp.float64,
@@ -88,10 +88,10 @@ def sum_edge(
             )
             by_depth_u = fx * inverse * (tx - tz * x)
             by_depth_v = fy * inverse * (ty - tz * y)
-            residual_u = target[e, 0, p] - (fx * x + cx)
-            residual_v = target[e, 1, p] - (fy * y + cy)
-            weight_u = weight_scale * weight[e, 0, p]
-            weight_v = weight_scale * weight[e, 1, p]
+            residual_u = wp.float64(target[e, p, 0]) - (fx * x + cx)
+            residual_v = wp.float64(target[e, p, 1]) - (fy * y + cy)
+            weight_u = weight_scale * wp.float64(weight[e, p, 0])
+            weight_v = weight_scale * wp.float64(weight[e, p, 1])
             if not wp.isfinite(residual_u * weight_u):
                 residual_u = zero
                 weight_u = zero
@@ -117,8 +117,8 @@ def edge_terms_by_warp(
     inverse_depth: Float64[Tensor, "E hw"],
     rays: Float64[Tensor, "3 hw"],
     intrinsics: Float64[Tensor, " 4"],
-    target: Float64[Tensor, "E 2 hw"],
-    weight: Float64[Tensor, "E 2 hw"],
+    target: Float[Tensor, "E hw 2"],
+    weight: Float[Tensor, "E hw 2"],
 ) -> EdgeTerms:
     """`dense_ba_terms.edge_terms` by warp, on the device of the tensors."""
     edges, cells = inverse_depth.shape
@@ -130,7 +130,7 @@ def edge_terms_by_warp(
         inputs = [
             camj_from_cami.contiguous(), inverse_depth.contiguous(), rays.contiguous(),
             intrinsics.contiguous(), target.contiguous(), weight.contiguous(), strips,
-            MIN_DEPTH, WEIGHT_SCALE,
+            wp.float64(MIN_DEPTH), wp.float64(WEIGHT_SCALE),
         ]  # fmt: skip
         outputs = [pose, pose_right, cross, depth, depth_right]
         launch_for_torch(sum_edge, (edges, strips), inputs, outputs)

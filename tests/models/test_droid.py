@@ -120,6 +120,27 @@ def test_convex_upsampling_as_upstream(golden) -> None:
     golden.check("cvx_upsampled", upsample_convex(inverse_depth, mask)[..., None].numpy())
 
 
+def test_half_precision_gives_the_geometry_float32(golden, droid) -> None:
+    """As on CUDA: correlations and motion arrive in float32, the network runs in float16."""
+    half = Droid().half().eval()
+    half.load_state_dict(droid.state_dict())
+    net = torch.from_numpy(np.tanh(golden.input("net")))[0]
+    inp = torch.from_numpy(np.maximum(golden.input("inp"), 0))[0]
+    corr, motion = (torch.from_numpy(golden.input(name))[0].float() for name in ("corr", "motion"))
+    ii = torch.tensor([2, 0, 0, 3, 2])
+    with torch.no_grad():
+        expected = droid.update(net, inp, corr.double(), motion.double(), ii)
+        found = half.update(net.half(), inp.half(), corr, motion, ii)
+        image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+        features = half.features(image)
+        torch.testing.assert_close(features.double(), droid.features(image), rtol=0, atol=0.05)
+    assert features.dtype == found.net.dtype == torch.float16
+    for name, atol in (("delta", 4e-3), ("weight", 1e-3), ("damping", 2e-5)):
+        ours, exact = getattr(found, name), getattr(expected, name)
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours.double(), exact, rtol=0, atol=atol)
+
+
 def test_motion_input_is_clamped_and_ordered() -> None:
     coords0 = torch.zeros(2, 3, 2)
     coords1 = torch.full((1, 2, 3, 2), 5.0)

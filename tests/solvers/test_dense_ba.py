@@ -303,10 +303,10 @@ def test_the_kernel_sums_what_the_reference_sums() -> None:
     poses[4, 2, 3] -= 2.5
     ii, jj = chain(5, 4)
     generator = torch.Generator().manual_seed(2)
-    target = 6 * torch.rand(len(ii), 2, 42, generator=generator, dtype=torch.float64)
-    target[0, 0, 3], target[1, 1, 5] = torch.nan, torch.inf
+    target = 6 * torch.rand(len(ii), 42, 2, generator=generator, dtype=torch.float64)
+    target[0, 3, 0], target[1, 5, 1] = torch.nan, torch.inf
     weight = torch.rand(target.shape, generator=generator, dtype=torch.float64)
-    weight[2, 0, 7] = torch.nan
+    weight[2, 7, 0] = torch.nan
     arguments = (
         grid.relative_poses(poses, ii, jj), inverse_depth.flatten(1)[ii], rays_of(6, 7),
         INTRINSICS, target, weight,

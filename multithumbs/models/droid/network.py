@@ -26,7 +26,10 @@ class Architecture:
 
 
 class Droid(nn.Module):
-    """Feature encoder, context encoder and update operator, named as in the checkpoint."""
+    """Feature encoder, context encoder and update operator, named as in the checkpoint.
+
+    On CUDA it runs in float16, in which it was trained; bfloat16 has too few digits for flow.
+    """
 
     def __init__(self, architecture: Architecture | None = None) -> None:
         super().__init__()
@@ -54,10 +57,11 @@ class Droid(nn.Module):
 
         The released weights want RGB (upstream reads BGR files and flips the channels).
         """
-        parameter = self.fnet.conv1.weight
-        image = image_rgb.to(parameter.device, parameter.dtype).permute(0, 3, 1, 2) / 255
+        weight = self.fnet.conv1.weight
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        image = image_rgb.to(weight.device, wide).permute(0, 3, 1, 2) / 255
         mean, std = image.new_tensor(IMAGE_MEAN), image.new_tensor(IMAGE_STD)
-        return (image - mean[:, None, None]) / std[:, None, None]
+        return ((image - mean[:, None, None]) / std[:, None, None]).to(weight.dtype)
 
 
 def ours_from_official(key: str, tensor: Tensor) -> tuple[str, Tensor]:

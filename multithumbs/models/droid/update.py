@@ -54,7 +54,7 @@ class GraphAggregation(nn.Module):
     def forward(
         self, net: Float[Tensor, "E C h w"], ii: Int[Tensor, " E"]
     ) -> tuple[Int[Tensor, " U"], Float[Tensor, "U h w"], Float[Tensor, "U M h w"]]:
-        """Sorted unique sources, their depth damping and their upsampling masks."""
+        """Sorted unique sources, their depth damping (float32 at least) and upsampling masks."""
         frames, group, count = torch.unique(ii, return_inverse=True, return_counts=True)
         edges = self.conv1(net).relu_()
         pooled = edges.new_zeros((len(frames), *edges.shape[1:]))
@@ -62,7 +62,7 @@ class GraphAggregation(nn.Module):
         pooled.index_put_((group,), edges, accumulate=True)
         pooled = pooled / count.to(pooled.dtype)[:, None, None, None]
         pooled = self.conv2(pooled).relu_()
-        damping = DAMPING_SCALE * functional.softplus(self.eta(pooled))
+        damping = DAMPING_SCALE * functional.softplus(_wide(self.eta(pooled)))
         return frames, damping[:, 0], self.upmask(pooled)
 
 
@@ -93,16 +93,26 @@ class UpdateModule(nn.Module):
         ii: Int[Tensor, " E"] | None = None,
         jj: Int[Tensor, " E"] | None = None,
     ) -> Update:
-        """See `interface.UpdateOperator`."""
+        """See `interface.UpdateOperator`.
+
+        Inputs may be wider than the module, which computes in its own dtype; what the geometry
+        goes on with (delta, weight, damping) comes out in float32 at least.
+        """
+        dtype = self.gru.w.weight.dtype
+        net, inp, corr = net.to(dtype), inp.to(dtype), corr.to(dtype)
         if motion is None:
             motion = net.new_zeros(len(net), MOTION_CHANNELS, *net.shape[2:])
-        x = torch.cat([inp, self.corr_encoder(corr), self.flow_encoder(motion)], dim=1)
-        net = self.gru(net, x)
-        delta = self.delta(net).permute(0, 2, 3, 1)
-        weight = self.weight(net).sigmoid().permute(0, 2, 3, 1)
+        x = [inp, self.corr_encoder(corr), self.flow_encoder(motion.to(dtype))]
+        net = self.gru(net, torch.cat(x, dim=1))
+        delta = _wide(self.delta(net)).permute(0, 2, 3, 1)
+        weight = _wide(self.weight(net)).sigmoid().permute(0, 2, 3, 1)
         if ii is None:
             return Update(net, delta, weight)
         return Update(net, delta, weight, *self.agg(net, ii))
+
+
+def _wide(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    return x.float() if x.element_size() < 4 else x
 
 
 def _head(hidden: int) -> nn.Sequential:
