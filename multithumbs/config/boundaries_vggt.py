@@ -90,8 +90,6 @@ class VggtBoundariesConfig(StageConfig):
     """Frames between two of those."""
     points: Literal["depth", "point_head"] = "depth"
     """Points from depth maps and cameras (usually better), or the point head's own."""
-    intrinsics: Literal["vggt", "bodies"] = "vggt"
-    """Whose K the scene has; `bodies` keeps what the body fits assumed."""
     scale: Literal["paper", "median", "head_pelvis"] = "median"
     """Metres per unit. `paper`: mean over people of the ratio of the largest centroid-to-vertex
     distances of mesh and points; `median`: median over people of the median ratio of depths;
@@ -106,8 +104,8 @@ class VggtBoundariesConfig(StageConfig):
     min_person_points: int = Field(default=20, ge=1, le=100000)
     """A person with fewer points says nothing about the scale."""
     max_log_spread: float = Field(default=0.4, gt=0, le=5)
-    """FAILED where people's own scales differ by more than this (median absolute deviation of
-    their natural logarithms)."""
+    """FAILED where people's own scales differ by more than this (mean absolute deviation of
+    their natural logarithms from the median)."""
     grid_px: int = Field(default=256, ge=16, le=2048)
     """Longer side of the stored point map."""
     common_place: CommonPlaceConfig = CommonPlaceConfig()

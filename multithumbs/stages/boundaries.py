@@ -3,8 +3,9 @@
 import numpy as np
 
 from multithumbs.config.boundaries import BoundariesConfig
+from multithumbs.config.boundaries_vggt import VggtBoundariesConfig
 from multithumbs.types import Bodies, BoundaryScene, Detections, Keypoints, Masks, Tracks
-from multithumbs.types.work import Work
+from multithumbs.types.work import CutItem, Work
 
 
 def run(
@@ -17,13 +18,10 @@ def run(
     tracks: tuple[Tracks, Tracks],
 ) -> BoundaryScene:
     """Relate the boundary frames; a cut that cannot be related is FAILED and says why."""
-    match work.config.name:
-        case "people":
-            from multithumbs.backends.boundaries import people as backend
     from multithumbs.backends.boundaries.side import gather_side
     from multithumbs.body import load_body
 
-    cut = work.cut
+    config, cut = work.config, work.cut
     if cut is None:
         raise ValueError("boundaries runs per cut: work.cut is missing")
     frames = (cut.before, cut.after)
@@ -35,20 +33,47 @@ def run(
             bodies[side],
             tracks[side],
             masks[side],
-            window_frames=work.config.window_frames,
-            min_confidence=work.config.min_keypoint_confidence,
+            window_frames=config.window_frames,
+            min_confidence=config.min_keypoint_confidence,
         )
         for side in range(2)
     )
+    images = (work.video.frame(cut.before), work.video.frame(cut.after))
+    body = load_body(work.body_npz, device=work.runtime.device)
+    if isinstance(config, VggtBoundariesConfig):
+        from multithumbs.backends.boundaries import vggt
+
+        more = [work.video.frame(f) for f in context(cut, detections, config)]
+        return vggt.reconstruct(
+            (before, after),
+            [*images, *more],
+            body,
+            config,
+            work.checkpoints[config.weights],
+            work.runtime.device,
+        )
+    from multithumbs.backends.boundaries import people as backend
+
     people = tuple(
         backend.people_mask(masks[side], np.flatnonzero(detections[side].frame == frames[side]))
         for side in range(2)
     )
     return backend.reconstruct(
-        (before, after),
-        (work.video.frame(cut.before), work.video.frame(cut.after)),
-        (people[0], people[1]),
-        load_body(work.body_npz, device=work.runtime.device),
-        work.config,
-        work.runtime.device,
+        (before, after), images, (people[0], people[1]), body, config, work.runtime.device
     )
+
+
+def context(
+    cut: CutItem, detections: tuple[Detections, Detections], config: VggtBoundariesConfig
+) -> list[int]:
+    """Further frames on either side, nearest first, none beyond the frames that hold people:
+    a cut does not know where its shots begin and end."""
+    frames = []
+    for step in range(1, config.context_frames + 1):
+        reach = step * config.context_step
+        earlier, later = cut.before - reach, cut.after + reach
+        if len(detections[0]) and earlier >= detections[0].frame[0]:
+            frames.append(earlier)
+        if len(detections[1]) and later <= detections[1].frame[-1]:
+            frames.append(later)
+    return frames

@@ -1,6 +1,6 @@
 """The people of one boundary frame, gathered from their shot's artifacts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -90,3 +90,23 @@ def usable_confidence(
     """Confidence, 0 where it is low or the keypoint lies outside the image and so is a guess."""
     inside = ((uv >= 0) & (uv < np.array(hw[::-1]))).all(-1)
     return np.where(inside & (confidence >= min_confidence), confidence, 0.0)
+
+
+def through_lens(side: BoundarySide, K: Float[np.ndarray, "3 3"]) -> BoundarySide:
+    """The side as a camera with other intrinsics sees it: everyone keeps their place in the image.
+
+    What the image shows is size times focal length over depth, so under a longer lens people
+    stand further away by its factor.
+    """
+    if not len(side) or np.array_equal(K, side.K):
+        return side
+    pelvis = side.joints_cam[:, 0]
+    pixels = pelvis @ side.K.T
+    rays = np.linalg.solve(K, (pixels / pixels[:, 2:]).T).T
+    shift = rays * (pelvis[:, 2:] * K[0, 0] / side.K[0, 0]) - pelvis
+    return replace(
+        side,
+        K=K,
+        transl=side.transl + shift,
+        joints_cam=side.joints_cam + shift[:, None],
+    )

@@ -1,0 +1,445 @@
+"""Stage `boundaries` with VGGT: what is made of its answer, and a tiny network end to end."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from multithumbs.backends.boundaries import vggt
+from multithumbs.backends.boundaries.side import gather_side, through_lens
+from multithumbs.backends.boundaries.vggt_input import fit_frame, network_image
+from multithumbs.backends.boundaries.vggt_people import person_pixels
+from multithumbs.backends.boundaries.vggt_views import grid_of, overlap, views_of
+from multithumbs.config.alignment import LmAlignmentConfig
+from multithumbs.config.boundaries_vggt import (
+    CommonPlaceConfig,
+    VggtArchitecture,
+    VggtBoundariesConfig,
+)
+from multithumbs.errors import CheckpointError
+from multithumbs.models.vggt import Prediction, Vggt
+from multithumbs.models.vggt.pose import encode
+from multithumbs.stages import alignment, boundaries
+from multithumbs.synth.boundary_oracle import CutSetup, OracleNoise, make_cut
+from multithumbs.synth.boundary_points import DepthNoise, depth_maps
+from multithumbs.types import CutStatus
+
+from ..golden.filler import fill
+from . import cuts
+
+HW = (360, 640)
+UNIT = 3.3
+"""Metres per unit of the pretended reconstruction."""
+EXACT = OracleNoise(
+    keypoint_of_height=0.0,
+    log_size=0.0,
+    log_fit=0.0,
+    orientation_rad=0.0,
+    pose_rad=0.0,
+    walk_m=0.0,
+)
+TINY = VggtArchitecture(
+    image_size=56,
+    width=32,
+    depth=2,
+    heads=2,
+    encoder_depth=1,
+    encoder_heads=2,
+    camera_depth=1,
+    camera_heads=2,
+    taps=(0, 0, 1, 1),
+    dpt_features=8,
+    dpt_channels=(8, 8, 8, 8),
+)
+
+
+@pytest.fixture(scope="module")
+def cut(body):
+    setup = CutSetup(hw=HW, focal_px=550.0, view_rad=1.0, mask_stride=1, people=3, noise=EXACT)
+    return make_cut(body, setup, 1)
+
+
+def pretend(body, cut, config, *, focal=550.0, noise=None):
+    """The prediction of a network that knows the truth, in its own unit and frame."""
+    fit = fit_frame(HW, config.fit, 518, 14)
+    K = np.array([[focal, 0, HW[1] / 2], [0, focal, HW[0] / 2], [0, 0, 1]])
+    net_K = fit.net_from_full @ K
+    # The network's own principal point is half a pixel further than the middle.
+    net_K[:2, 2] = np.array(fit.hw[::-1]) / 2 + 0.5
+    quiet = DepthNoise(pixel_log=0.0, person_log=0.0, hanging_px=0, wall_share=0.0)
+    maps = depth_maps(body, cut, np.stack([net_K] * 2), fit.hw, noise or quiet, seed=0)
+    cams = np.stack([np.eye(4), cut.after_from_before])
+    cams[:, :3, 3] /= UNIT
+    encoding = encode(torch.tensor(cams), torch.tensor(np.stack([net_K] * 2)), fit.hw)
+    depth = torch.tensor(maps.depth / UNIT)[None]
+    confidence = torch.tensor(maps.confidence)[None]
+    return fit, Prediction(encoding[None, None], depth, confidence, None, None)
+
+
+def sides_of(cut):
+    return tuple(
+        gather_side(
+            frame, s.detections, s.keypoints, s.bodies, s.tracks, s.masks,
+            window_frames=0, min_confidence=0.3,
+        )
+        for frame, s in enumerate(cut.sides)
+    )  # fmt: skip
+
+
+def scene_of(body, cut, config, *, sides=None, change=None, **how):
+    fit, prediction = pretend(body, cut, config, **how)
+    if change is not None:
+        prediction = change(prediction)
+    views = views_of(prediction, fit, points=config.points, min_confidence=config.min_confidence)
+    return vggt.scene_from_views(sides or sides_of(cut), views, body, config, "cpu")
+
+
+def test_frames_meet_the_network_as_the_official_loaders_do():
+    wide = fit_frame((1080, 1920), "auto", 518, 14)
+    assert wide.hw == wide.resized == (294, 518)
+    assert wide.offset == (0, 0)
+    tall = fit_frame((1920, 1080), "crop", 518, 14)
+    assert tall.resized == (924, 518)
+    assert tall.hw == (518, 518)
+    assert tall.offset == (-203, 0)
+    padded = fit_frame((1920, 1080), "auto", 518, 14)
+    assert padded.resized == (518, 294)
+    assert padded.hw == (518, 518)
+    assert padded.offset == (0, 112)
+    # The first pixel's outer corner of the frame lies on that of the resized frame.
+    assert (padded.net_from_full @ [0, 0, 1])[:2].tolist() == [112, 0]
+    assert np.allclose((tall.net_from_full @ [1080, 1920, 1])[:2], [518, 721])
+    assert padded.content().sum() == 518 * 294
+    cells = wide.full_cells()
+    assert cells[0, 0].tolist() == [1, 1]
+    assert cells[-1, -1].tolist() == [1078, 1918]
+    assert tall.content().all()
+
+
+@pytest.mark.parametrize("rule", ["crop", "pad"])
+def test_the_network_sees_pillows_bicubic_pixels(rule):
+    images = pytest.importorskip("PIL.Image")
+    noise = np.random.default_rng(0).integers(0, 256, (240, 100, 3), dtype=np.uint8)
+    # Pictures, not noise: overshoots are clipped between the two passes, in another order.
+    frame = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    fit = fit_frame((240, 100), rule, 56, 14)
+    rows, columns = fit.resized
+    expected = np.asarray(
+        images.fromarray(frame).resize((columns, rows), images.Resampling.BICUBIC)
+    )
+    found = network_image(frame, fit).permute(1, 2, 0).numpy()
+    assert found.shape == (56, 56, 3)
+    if rule == "crop":
+        begin = (rows - 56) // 2
+        np.testing.assert_allclose(found * 255, expected[begin : begin + 56], atol=1)
+    else:
+        assert rows == 56
+        left = (56 - columns) // 2
+        np.testing.assert_allclose(found[:, left : left + columns] * 255, expected, atol=1)
+        assert (found[:, :left] == 1).all()
+        assert (found[:, left + columns :] == 1).all()
+
+
+@pytest.mark.parametrize("scale", ["median", "head_pelvis", "paper"])
+def test_a_network_that_is_right_gives_cameras_points_and_metres(body, cut, scale):
+    scene = scene_of(body, cut, VggtBoundariesConfig(scale=scale, mask_erosion_px=2))
+    assert scene.status is CutStatus.ALIGNED
+    # CHROMM compares keypoints with skin; the paper a whole mesh with what is seen of it, and
+    # one of the six is half hidden.
+    within = {"median": 0.005, "head_pelvis": 0.02, "paper": 0.25}[scale]
+    assert abs(np.log(scene.metres_per_unit / UNIT)) < within
+    found = scene.scene_from_cam[1].copy()
+    found[:3, 3] *= UNIT
+    np.testing.assert_allclose(found, np.linalg.inv(cut.after_from_before), atol=1e-9)
+    assert np.array_equal(scene.scene_from_cam[0], np.eye(4))
+    np.testing.assert_allclose(scene.K[:, 0, 0], 550, rtol=1e-9)
+    before, after = cut.sides
+    assert sorted(before.who[a] == after.who[b] for a, b in scene.pair) == [True] * 3
+    assert scene.points_scene.shape[1:] == (144, 256, 3)
+
+
+def test_points_project_onto_their_own_cells_half_pixels_included(body, cut):
+    config = VggtBoundariesConfig(grid_px=518)
+    scene = scene_of(body, cut, config)
+    rows, columns = scene.confidence.shape[1:]
+    fit = fit_frame(HW, "auto", 518, 14)
+    for side in range(2):
+        cam_from_scene = np.linalg.inv(scene.scene_from_cam[side])
+        cam = scene.points_scene[side] @ cam_from_scene[:3, :3].T + cam_from_scene[:3, 3]
+        uv = (cam @ scene.K[side].T)[..., :2] / cam[..., 2:]
+        v, u = np.indices((rows, columns)) + 0.5
+        net = np.stack([u / columns, v / rows], -1) * fit.hw[::-1]
+        # The cell's point is the nearest pixel's: its centre, in the full frame.
+        exact = (np.floor(net) + 0.5) * [HW[1] / fit.hw[1], HW[0] / fit.hw[0]]
+        assert np.isfinite(uv).all()
+        assert np.abs(uv - exact).max() < 1e-6
+
+
+def test_the_scene_has_the_axes_of_the_first_camera(body, cut):
+    config = VggtBoundariesConfig()
+    fit, prediction = pretend(body, cut, config)
+    views = views_of(prediction, fit, points="depth", min_confidence=1.1)
+    move = torch.eye(4, dtype=torch.float64)
+    move[:3, :3] = torch.tensor(
+        [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64
+    )
+    move[:3, 3] = torch.tensor([0.1, 0.2, -0.3], dtype=torch.float64)
+    cams = torch.tensor(np.linalg.inv(views.scene_from_cam)) @ move
+    K = torch.tensor(fit.net_from_full @ views.K)
+    moved = prediction._replace(pose_encodings=encode(cams, K, fit.hw)[None, None])
+    again = views_of(moved, fit, points="depth", min_confidence=1.1)
+    np.testing.assert_allclose(again.scene_from_cam, views.scene_from_cam, atol=1e-9)
+    np.testing.assert_allclose(again.points, views.points, atol=1e-8)
+    # The point head speaks of the network's own frame.
+    back = np.linalg.inv(move.numpy())
+    net = views.points[None] @ back[:3, :3].T + back[:3, 3]
+    with_points = moved._replace(points=torch.tensor(net), points_confidence=moved.depth_confidence)
+    third = views_of(with_points, fit, points="point_head", min_confidence=1.1)
+    np.testing.assert_allclose(third.points, views.points, atol=1e-8)
+    np.testing.assert_allclose(third.depth, views.depth, atol=1e-8)
+
+
+def test_another_lens_moves_bodies_along_their_rays_before_they_give_metres(body, cut):
+    """VGGT finds a longer lens than the fits assumed: its units then are larger metres."""
+    scene = scene_of(body, cut, VggtBoundariesConfig(), focal=715.0)
+    side = sides_of(cut)[0]
+    lensed = through_lens(side, scene.K[0])
+    before = side.joints_cam[:, 0] @ side.K.T
+    after = lensed.joints_cam[:, 0] @ scene.K[0].T
+    np.testing.assert_allclose(before[:, :2] / before[:, 2:], after[:, :2] / after[:, 2:])
+    np.testing.assert_allclose(lensed.joints_cam[:, 0, 2], 1.3 * side.joints_cam[:, 0, 2])
+    assert through_lens(side, side.K) is side
+
+
+def test_noise_of_dense_networks_leaves_the_robust_scale_alone(body, cut):
+    noisy = DepthNoise(pixel_log=0.02, person_log=0.0, hanging_px=3, wall_share=0.1)
+    robust = scene_of(body, cut, VggtBoundariesConfig(scale="median"), noise=noisy)
+    printed = scene_of(body, cut, VggtBoundariesConfig(scale="paper"), noise=noisy)
+    assert abs(np.log(robust.metres_per_unit / UNIT)) < 0.04
+    assert abs(np.log(printed.metres_per_unit / UNIT)) > 0.2
+
+
+def test_the_alignment_takes_the_scene(body, cut):
+    config = VggtBoundariesConfig()
+    scene = scene_of(body, cut, config)
+    work = cuts.work_at_cut(LmAlignmentConfig(), HW)
+    for pairs in (scene.pair, scene.pair[:0]):
+        found = alignment.run(work, boundaries=replace(scene, pair=pairs), **cuts.inputs(cut))
+        assert found.status is CutStatus.ALIGNED
+        true = np.linalg.inv(cut.after_from_before)
+        assert np.linalg.norm(found.scene_from_cam[1, :3, 3] - true[:3, 3]) < 0.1
+        who = np.concatenate([s.who for s in cut.sides])
+        error = np.linalg.norm(found.joints_scene[:, 0] - cut.pelvis_before[who], axis=1)
+        assert error.max() < 0.25
+
+
+def nans(prediction):
+    return prediction._replace(depth=prediction.depth * torch.nan)
+
+
+def blind(prediction):
+    half = prediction.depth.clone()
+    half[:, 1] = torch.inf
+    return prediction._replace(depth=half)
+
+
+def no_lens(prediction):
+    encodings = prediction.pose_encodings.clone()
+    encodings[..., 7:] = 0
+    return prediction._replace(pose_encodings=encodings)
+
+
+def no_turn(prediction):
+    encodings = prediction.pose_encodings.clone()
+    encodings[..., 3:7] = 0
+    return prediction._replace(pose_encodings=encodings)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (nans, "no point that can be trusted"),
+        (blind, "no point that can be trusted"),
+        (no_lens, "cameras are not finite"),
+        (no_turn, "cameras are not finite"),
+    ],
+)
+def test_an_answer_that_is_no_number_fails_the_cut(body, cut, change, reason):
+    scene = scene_of(body, cut, VggtBoundariesConfig(), change=change)
+    assert scene.status is CutStatus.FAILED
+    assert reason in scene.reason
+    assert scene.points_scene.size == 0
+
+
+def test_without_masks_or_people_nothing_gives_the_scale(body, cut):
+    sides = tuple(replace(s, mask=np.zeros_like(s.mask)) for s in sides_of(cut))
+    scene = scene_of(body, cut, VggtBoundariesConfig(), sides=sides)
+    assert scene.status is CutStatus.FAILED
+    assert "no person's points give the scale" in scene.reason
+    inputs = cuts.inputs(cut)
+    inputs["bodies"] = tuple(replace(b, confidence=np.zeros(len(b))) for b in inputs["bodies"])
+    work = replace(cuts.work_at_cut(VggtBoundariesConfig(), HW), checkpoints={"vggt-1b": Path()})
+    nobody = boundaries.run(work, **inputs)
+    assert nobody.status is CutStatus.FAILED
+    assert "nobody is seen" in nobody.reason
+
+
+def test_people_on_one_side_are_enough_where_the_background_agrees(body, cut):
+    before, after = sides_of(cut)
+    alone = replace(
+        after,
+        **{
+            name: getattr(after, name)[:0]
+            for name in ("row", "uv", "confidence", "pose", "betas", "transl", "joints_cam",
+                         "body_confidence", "mask")
+        },
+    )  # fmt: skip
+    scene = scene_of(body, cut, VggtBoundariesConfig(), sides=(before, alone))
+    assert scene.status is CutStatus.ALIGNED
+    assert len(scene.pair) == 0
+    assert abs(np.log(scene.metres_per_unit / UNIT)) < 0.01
+
+
+def test_two_places_are_not_joined(body, cut):
+    def elsewhere(prediction):
+        # Another room: surfaces that the first view cannot have seen, people far from people.
+        depth = prediction.depth.clone()
+        depth[:, 1] *= 2.2
+        return prediction._replace(depth=depth)
+
+    sides = sides_of(cut)
+    far = replace(sides[1], transl=sides[1].transl * 2.2, joints_cam=sides[1].joints_cam * 2.2)
+    scene = scene_of(body, cut, VggtBoundariesConfig(), sides=(sides[0], far), change=elsewhere)
+    assert scene.status is CutStatus.FAILED
+    assert "of one place" in scene.reason
+    trusting = VggtBoundariesConfig(common_place=CommonPlaceConfig(required=False))
+    scene = scene_of(body, cut, trusting, sides=(sides[0], far), change=elsewhere)
+    assert scene.status is CutStatus.ALIGNED
+
+
+def test_people_whose_scales_contradict_each_other_fail_the_cut(body, cut):
+    sides = list(sides_of(cut))
+    for index, (factor, side) in enumerate(zip((1.0, 4.0), sides, strict=True)):
+        sides[index] = replace(
+            side, transl=side.transl * factor, joints_cam=side.joints_cam * factor
+        )
+    scene = scene_of(body, cut, VggtBoundariesConfig(), sides=tuple(sides))
+    assert scene.status is CutStatus.FAILED
+    assert "disagree about the scale" in scene.reason
+
+
+def test_the_overlap_is_that_of_the_backgrounds(body, cut):
+    fit, prediction = pretend(body, cut, VggtBoundariesConfig())
+    views = views_of(prediction, fit, points="depth", min_confidence=1.1)
+    everything = np.ones((2, *fit.hw), dtype=bool)
+    shares = overlap(views, everything, 0.05)
+    assert 0.05 < min(shares) <= max(shares) < 1
+    same = replace(
+        views,
+        scene_from_cam=np.stack([np.eye(4)] * 2),
+        points=np.stack([views.points[0]] * 2),
+        depth=np.stack([views.depth[0]] * 2),
+    )
+    assert overlap(same, everything, 0.01) == (1.0, 1.0)
+    assert overlap(views, ~everything, 0.05) == (0.0, 0.0)
+
+
+def test_a_persons_points_are_the_trusted_ones_away_from_the_silhouette():
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[10:30, 10:30] = True
+    trust = np.full((40, 40), 3.0)
+    trust[10:20] = 2.0
+    trust[:, 15] = 0.0
+    chosen = person_pixels(mask, trust, erosion=2, quantile=0.0, least=1)
+    assert chosen.sum() == 16 * 15
+    assert not chosen[10:12].any()
+    halved = person_pixels(mask, trust, erosion=0, quantile=0.6, least=1)
+    assert not halved[:20].any()
+    assert not person_pixels(mask, trust, erosion=0, quantile=0.0, least=500).any()
+    at_border = np.zeros((40, 40), dtype=bool)
+    at_border[:, :10] = True
+    # Whoever is cut off by the image's border has no silhouette there.
+    assert person_pixels(at_border, np.ones((40, 40)), erosion=2, quantile=0.0, least=1)[0, 0]
+
+
+def test_cells_beyond_what_the_network_saw_hold_nothing():
+    fit = fit_frame((1920, 1080), "crop", 518, 14)
+    encoding = torch.tensor([0, 0, 0, 0, 0, 0, 1, 0.9, 0.9], dtype=torch.float64)
+    ones = torch.ones(1, 2, 518, 518, dtype=torch.float64)
+    prediction = Prediction(encoding.expand(1, 1, 2, 9), ones, 2 * ones, None, None)
+    views = views_of(prediction, fit, points="depth", min_confidence=1.1)
+    points, confidence = grid_of(views, 256)
+    assert points.shape == (2, 256, 144, 3)
+    known = np.isfinite(points[0]).all(-1)
+    assert not known[:50].any()
+    assert known[70:180].all()
+    assert np.array_equal(confidence[0] > 0, known)
+    assert confidence.max() == 0.5
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Tiny weights under the official names, tracking head included."""
+    network = Vggt(TINY)
+    weights = {
+        key: torch.from_numpy(fill(key, tuple(value.shape))).float()
+        for key, value in network.state_dict().items()
+    }
+    # Random answers have cameras, too, if their fields of view are kept positive.
+    weights["camera_head.pose_branch.fc2.weight"] *= 0.05
+    weights["camera_head.pose_branch.fc2.bias"] = torch.tensor([0.0] * 6 + [0.5, 0.25, 0.25])
+    weights["track_head.anything"] = torch.zeros(3)
+    path = tmp_path_factory.mktemp("vggt") / "model.pt"
+    torch.save(weights, path)
+    return path
+
+
+@pytest.mark.parametrize("points", ["depth", "point_head"])
+def test_a_tiny_network_runs_through_the_stage(body, cut, checkpoint, points):
+    config = VggtBoundariesConfig(
+        architecture=TINY,
+        points=points,
+        min_person_points=3,
+        person_quantile=0,
+        mask_erosion_px=0,
+        max_log_spread=5,
+        common_place=CommonPlaceConfig(required=False),
+    )
+    assert config.checkpoints == ("vggt-1b",)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*HW, 3), dtype=np.uint8) for _ in range(2)]
+    work = replace(cuts.work_at_cut(config, HW, images), checkpoints={"vggt-1b": checkpoint})
+    scene = boundaries.run(work, **cuts.inputs(cut))
+    assert scene.status is CutStatus.ALIGNED, scene.reason
+    assert np.isfinite(scene.metres_per_unit)
+    assert scene.metres_per_unit > 0
+    assert scene.points_scene.shape == (2, 32, 56, 3)
+    again = boundaries.run(work, **cuts.inputs(cut))
+    assert np.array_equal(scene.points_scene, again.points_scene, equal_nan=True)
+    # The network did look: other pictures, other points.
+    work = replace(cuts.work_at_cut(config, HW, images[::-1]), checkpoints=work.checkpoints)
+    other = boundaries.run(work, **cuts.inputs(cut))
+    assert not np.array_equal(scene.points_scene, other.points_scene, equal_nan=True)
+
+
+def test_the_wrong_weights_are_refused(body, cut, checkpoint):
+    config = VggtBoundariesConfig(architecture=TINY.model_copy(update={"depth": 3}))
+    work = replace(cuts.work_at_cut(config, HW), checkpoints={"vggt-1b": checkpoint})
+    with pytest.raises(CheckpointError, match=r"frame_blocks\.2"):
+        boundaries.run(work, **cuts.inputs(cut))
+
+
+def test_context_frames_stay_inside_the_shots(cut):
+    config = VggtBoundariesConfig(context_frames=3, context_step=2)
+    work = replace(cuts.work_at_cut(config, HW).cut, before=10, after=11)
+    first = replace(cut.sides[0].detections, frame=np.array([7, 9, 10]))
+    second = replace(cut.sides[1].detections, frame=np.array([11, 15, 16]))
+    assert boundaries.context(work, (first, second), config) == [8, 13, 15]
+    empty = replace(
+        first, frame=first.frame[:0], box_xyxy=first.box_xyxy[:0], score=first.score[:0],
+        roi=first.roi[:0],
+    )  # fmt: skip
+    assert boundaries.context(work, (empty, empty), config) == []
