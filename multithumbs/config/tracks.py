@@ -1,8 +1,8 @@
 """Configuration of `tracks`: who is who inside one shot."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from multithumbs.config.base import StageConfig
 
@@ -87,4 +87,133 @@ class Hungarian3DConfig(StageConfig):
     """Tracks with fewer rows are dropped, unless the shot itself is shorter."""
 
 
-TracksConfig = Hungarian3DConfig
+class PhalpConfig(StageConfig):
+    """4DHumans' association (PHALP): appearance on the body's UV map, 3D place, and pose.
+
+    Distance, thresholds and life cycle are the published ones (frames, not seconds).
+    """
+
+    name: Literal["phalp"] = "phalp"
+
+    distance: Literal["EQ_019", "EQ_010"] = "EQ_019"
+    """Which of the published distances; 4DHumans uses the first."""
+    max_cost: float = Field(default=100.0, gt=0)
+    """Pairs of a track and a detection that cost more are not matched."""
+    history: int = Field(default=7, ge=3, le=100)
+    """Sights of a track from which its next place and pose are predicted."""
+    max_age: int = Field(default=50, ge=0, le=10000)
+    """Frames unseen after which a track ends."""
+    confirm_hits: int = Field(default=5, ge=1, le=100)
+    """Consecutive sights that make a track; shorter ones are dropped (a shot with fewer frames
+    needs as many as it has)."""
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    """Detections below it are left out. 4DHumans uses 0.8 of its own detector's scores; other
+    detectors' scores mean something else, and their own thresholds have been applied already."""
+    min_box_wh_px: tuple[float, float] = (50.0, 100.0)
+    """Narrower or lower boxes are left out, pixels."""
+
+    appearance: Literal["encoder", "colour", "none"] = "encoder"
+    """Who looks like whom: PHALP's network on UV textures (it was trained on SMPL's atlas, so it
+    needs `body_model=smpl` with one to mean anything), mean colours on any body's UV map, or
+    nothing at all (no frame is read)."""
+    texture_size: int = Field(default=256, ge=16, le=1024)
+    """Side of the UV map, texels; the encoder was trained on 256."""
+    texture_memory: float = Field(default=0.1, gt=0, le=1)
+    """Share of a new texture in a track's, times its squared score."""
+    min_cosine: float = Field(default=0.0, ge=0, lt=1)
+    """Texels seen at a flatter angle are left out (cosine between normal and view)."""
+    occlusion_tolerance_m: float = Field(default=0.01, gt=0, le=0.5)
+    """A surface nearer than this before a texel does not hide it, metres."""
+    colour_cells: int = Field(default=16, ge=1, le=256)
+    """Side of the grid on the UV map in which `appearance=colour` averages."""
+    colour_noise: float = Field(default=0.15, gt=0, le=2)
+    """Standard deviation of one cell's colour from sight to sight; white is 1."""
+    colour_unknown: float = Field(default=0.3, ge=0, le=1)
+    """Dissimilarity of cells that were not both seen."""
+    colour_doubt: float = Field(default=4.0, gt=0, le=10000)
+    """Weight of that, in cells."""
+
+    pose: Literal["last", "predictor"] = "last"
+    """What a track's next pose is taken to be: its last one, or what PHALP's transformer says."""
+    head_width: int = Field(default=64, ge=1, le=1024)
+    """Width of that transformer's attention heads, which its file does not tell."""
+    batch: int = Field(default=16, ge=1, le=4096)
+    """Textures that the encoder sees at once."""
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        names: tuple[str, ...] = ("phalp-hmar",) if self.appearance == "encoder" else ()
+        if self.pose == "predictor":
+            names += ("phalp-pose-predictor", "phalp-pose-statistics")
+        return names
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> "PhalpConfig":
+        if self.colour_cells > self.texture_size:
+            raise ValueError("colour_cells is finer than texture_size")
+        if self.appearance == "encoder" and self.texture_size % 16:
+            raise ValueError("the encoder needs a texture_size that 16 divides")
+        return self
+
+
+class SegFollowConfig(StageConfig):
+    """SegFollow of RAM over the masks of this run: motion-guided selection, gated updates."""
+
+    name: Literal["segfollow"] = "segfollow"
+
+    min_score: float = Field(default=0.2, ge=0, le=1)
+    """Detections below this score start no track (they may continue one)."""
+    duplicate_iou: float = Field(default=0.7, gt=0, le=1)
+    """Two masks of one frame that overlap by more are one person's."""
+
+    motion_weight: float = Field(default=0.6, ge=0, le=1)
+    """Share of motion consistency in the score by which a mask is selected; affinity has the
+    rest."""
+    motion_memory_s: float = Field(default=0.5, gt=0, le=10)
+    """Time in which the motion of an unseen person loses its say, seconds."""
+    iou_gate: float = Field(default=0.3, ge=0, le=1)
+    """Least IoU of a mask's box with the predicted one."""
+    containment: float = Field(default=0.7, gt=0, le=1)
+    """Or: least share of the mask's box inside the predicted one, grown by `reach_per_s`..."""
+    min_affinity: float = Field(default=0.6, ge=0, le=1)
+    """...if it looks as much like the memory."""
+    max_growth: float = Field(default=0.5, gt=0, le=3)
+    """Largest growth (natural logarithm of the box's area) of somebody taken up again so."""
+    reach_per_s: float = Field(default=0.7, ge=0, le=10)
+    """How far an unseen person may go astray, in heights per second."""
+    max_reach: float = Field(default=1.5, ge=0, le=20)
+    """...and at most, in heights."""
+
+    min_confidence: float = Field(default=0.6, ge=0, le=1)
+    """Confidence (seen share of the expected area, times score over usual score) from which a
+    sight is reliable."""
+    sure_frames: int = Field(default=2, ge=1, le=100)
+    """Reliable sights in a row before the motion is corrected by them."""
+    patience: int = Field(default=12, ge=1, le=1000)
+    """Unreliable sights in a row after which the motion begins anew."""
+    doubt_damping: float = Field(default=0.9, ge=0, le=1)
+    """Factor on the velocity at each unreliable sight."""
+    box_noise: float = Field(default=0.03, gt=0, le=1)
+    """Standard deviation of a mask's box, in heights."""
+    acceleration: float = Field(default=1.5, gt=0, le=100)
+    """Standard deviation of the acceleration, in heights per square second."""
+    initial_speed: float = Field(default=1.0, gt=0, le=100)
+    """Standard deviation of a new track's velocity, in heights per second."""
+
+    memory_rate: float = Field(default=0.15, gt=0, le=1)
+    """Share of a perfectly consistent and confident sight in the memory of the appearance."""
+    colour_bins: int = Field(default=8, ge=0, le=32)
+    """Steps per axis of the colour histograms (CIELAB) that are compared; 0 reads no frame."""
+
+    confirm_hits: int = Field(default=4, ge=1, le=100)
+    """Rows after which a track may go on unseen."""
+    max_unseen_s: float = Field(default=4.0, ge=0, le=60)
+    """How long it may, seconds."""
+    min_rows: int = Field(default=4, ge=1, le=1000)
+    """Tracks with fewer rows are dropped, unless the shot itself is shorter."""
+
+
+TracksConfig = Annotated[
+    Hungarian3DConfig | PhalpConfig | SegFollowConfig, Field(discriminator="name")
+]

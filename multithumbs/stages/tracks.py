@@ -1,6 +1,13 @@
 """Stage `tracks`: which rows of one shot are the same person."""
 
-from multithumbs.config.tracks import TracksConfig
+from typing import cast
+
+from multithumbs.config.tracks import (
+    Hungarian3DConfig,
+    PhalpConfig,
+    SegFollowConfig,
+    TracksConfig,
+)
 from multithumbs.types import Bodies, Detections, Keypoints, Masks, Tracks
 from multithumbs.types.work import Work
 
@@ -14,8 +21,16 @@ def run(
     masks: Masks,
 ) -> Tracks:
     """A track id for each detection row, -1 where it belongs to none."""
-    match work.config.name:
-        case "hungarian3d":
+    match work.config:
+        case Hungarian3DConfig():
             from multithumbs.backends.tracks.hungarian3d import follow
 
-            return follow(work, detections, keypoints, bodies)
+            return follow(cast(Work[Hungarian3DConfig], work), detections, keypoints, bodies)
+        case PhalpConfig():
+            from multithumbs.backends.tracks import phalp
+
+            return phalp.follow(cast(Work[PhalpConfig], work), detections, bodies, masks)
+        case SegFollowConfig():
+            from multithumbs.backends.tracks import segfollow
+
+            return segfollow.follow(cast(Work[SegFollowConfig], work), detections, masks)

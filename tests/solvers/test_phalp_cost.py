@@ -41,8 +41,9 @@ def textures(kind: str, count: int) -> np.ndarray:
 def compared(fixture):
     tracks, seen = fixture.arrays["track_loca"], fixture.arrays["det_loca"]
     expected = Expected(xy=tracks[:, 88:90], depth=tracks[:, 92], spread=tracks[:, 93:96])
+    place = (seen[:, 88:90], seen[:, 92])
     return terms(
-        fixture.arrays["track_pose"], expected, fixture.arrays["det_pose"], seen[:, 88:90], seen[:, 92]
+        fixture.arrays["track_pose"], expected, fixture.arrays["det_pose"], *place
     )  # fmt: skip
 
 
