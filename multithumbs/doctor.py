@@ -7,11 +7,16 @@ import platform
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from multithumbs.backends.checkpoints import State, default_root, list_checkpoints
 from multithumbs.backends.registry import EMBEDDED
+
+if TYPE_CHECKING:
+    from multithumbs.backends.needs import Need
+    from multithumbs.config.root import Config
 
 _REQUIRED: Final = (
     "torch",
@@ -124,11 +129,63 @@ def _smpl() -> Check:
     path = default_root() / "smpl" / "smpl.npz"
     if path.is_file():
         return Check("SMPL body", Level.OK, str(path))
-    remedy = "register at smpl.is.tue.mpg.de, then: multithumbs checkpoints import SMPL_NEUTRAL.pkl"
+    remedy = (
+        "register at https://smpl.is.tue.mpg.de, then: "
+        "multithumbs checkpoints import SMPL_NEUTRAL.pkl"
+    )
     return Check("SMPL body", Level.NOTE, "not imported; the embedded CC0 body is used", remedy)
 
 
-def report(folder: Path) -> list[Check]:
-    """All checks; ``folder`` is where results would be written."""
-    checks = [_python(), *_packages(), *_opencv_clash(), _device(), _encoder()]
-    return [*checks, _disk(folder), *_checkpoints(), _smpl()]
+# What follows needs hydra, pydantic and torch: imported once these are known to be here.
+
+
+def _paper() -> Check:
+    """In one line, what keeps this machine from the paper profile."""
+    from multithumbs.config.compose import load_config
+
+    needs = [*chain(*_unmet(load_config(["profile=paper"])))]
+    if not needs:
+        return Check("profile=paper", Level.OK, "all that it needs is here")
+    names = ", ".join(need.name for need in needs)
+    return Check(
+        "profile=paper", Level.NOTE, f"lacks {names}", "multithumbs doctor profile=paper says how"
+    )
+
+
+def _configured(config: "Config") -> list[Check]:
+    """What one configuration needs: missing packages, weights and bodies, or that none is."""
+    from multithumbs.errors import ConfigError
+    from multithumbs.pipeline import STAGES
+    from multithumbs.runner import configured
+
+    packages, checkpoints, bodies = _unmet(config)
+    checks = [
+        Check(need.name, Level.MISSING, f"{need.detail}; for {need.by}", need.remedy)
+        for need in (*packages, *checkpoints, *bodies)
+    ]
+    try:
+        configured(STAGES, config)
+    except ConfigError as error:
+        checks.append(Check("stages", Level.MISSING, str(error), "choose other back-ends"))
+    whole = f"profile={config.profile}"
+    return checks or [Check(whole, Level.OK, "all that this configuration needs is here")]
+
+
+def _unmet(config: "Config") -> "tuple[list[Need], list[Need], list[Need]]":
+    from multithumbs.backends.needs import unmet
+    from multithumbs.pipeline import STAGES
+
+    return unmet(config, [stage.name for stage in STAGES])
+
+
+def report(folder: Path, config: "Config | None" = None) -> list[Check]:
+    """All checks.
+
+    Args:
+        folder: where results would be written.
+        config: look only for what this configuration needs; None for a general view.
+    """
+    checks = [_python(), *_packages(), *_opencv_clash(), _device(), _encoder(), _disk(folder)]
+    if any(check.level is Level.MISSING for check in checks):
+        return [*checks, *_checkpoints(), _smpl()]  # too little for the stage table
+    return [*checks, *(_configured(config) if config else [*_checkpoints(), _smpl(), _paper()])]

@@ -9,12 +9,13 @@ from typing import Any, Final
 import cv2
 import torch
 
-from multithumbs.backends.checkpoints import CheckpointStatus, checkpoint_files, default_root
+from multithumbs.backends.checkpoints import CheckpointStatus, checkpoint_files
+from multithumbs.backends.needs import body_path, require
 from multithumbs.body import EMBEDDED_BODY
 from multithumbs.body.storage import read_body_file
 from multithumbs.config.compose import dump
 from multithumbs.config.root import Config
-from multithumbs.errors import BackendUnavailable, CheckpointError
+from multithumbs.errors import BackendUnavailable
 from multithumbs.io.video_index import file_sha256
 from multithumbs.publish import publish
 from multithumbs.runner import (
@@ -160,6 +161,7 @@ def run_video(
     stages = configured(STAGES, config)
     names = stage_names(stages, until)
     redo = redone(redo, names)
+    require(config, names)
     checkpoints = _checkpoints(config, names)
     body_npz, body = _body(config)
     runtime = _prepare_machine(config)
@@ -224,15 +226,7 @@ def _checkpoints(config: Config, stages: Sequence[str]) -> dict[str, CheckpointS
 
 
 def _body(config: Config) -> tuple[Path, Licensed]:
-    path = EMBEDDED_BODY
-    if config.body_model.name == "smpl":
-        root = config.runtime.checkpoints or default_root()
-        path = config.body_model.path or root / "smpl" / "smpl.npz"
-        if not path.is_file():
-            raise CheckpointError(
-                f"body_model=smpl needs {path}; register at smpl.is.tue.mpg.de, then run "
-                "`multithumbs checkpoints import SMPL_NEUTRAL.pkl`"
-            )
+    path = body_path(config) or EMBEDDED_BODY
     tables, sha256 = read_body_file(path)
     return path, Licensed(name=tables.name, licence=tables.licence, sha256=sha256)
 
@@ -240,6 +234,8 @@ def _body(config: Config) -> tuple[Path, Licensed]:
 def _prepare_machine(config: Config) -> Runtime:
     """Set thread counts once; refuse a device that is not there."""
     device = config.runtime.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BackendUnavailable(f"runtime.device={device}: no CUDA device here; use cpu")
     threads = config.runtime.threads or available_cores()

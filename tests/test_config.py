@@ -8,10 +8,13 @@ import yaml
 from multithumbs.config.compose import ROOT, config_folder, load_config, options
 from multithumbs.config.explain import fields_at
 from multithumbs.config.root import Config
-from multithumbs.errors import BackendUnavailable, ConfigError, MultithumbsError
+from multithumbs.errors import ConfigError
 
 FILES = sorted(p for p in config_folder().rglob("*.yaml") if p.parent != config_folder())
-NEEDED = {"intrinsics=given": ("intrinsics.focal_px=1200",)}
+NEEDED = {
+    "intrinsics=given": ("intrinsics.focal_px=1200",),
+    "bodies=hmr2": ("body_model=smpl",),
+}
 """Values without which an option makes no sense."""
 GROUPS = sorted({p.parent.name for p in FILES})
 
@@ -35,7 +38,14 @@ def test_every_option_loads(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_files_choose_and_defaults_live_in_pydantic(path: Path) -> None:
     content = yaml.safe_load(path.read_text())
-    assert content == {"profile" if path.parent.name == "profile" else "name": path.stem}
+    if path.parent.name == "profile":
+        assert set(content) <= {"profile", "defaults", "runtime"}  # options, and the machine's side
+        assert content["profile"] == path.stem
+        for line in content.get("defaults", []):
+            ((group, option),) = line.items()
+            assert option in options(group.removeprefix("override /"))
+    else:
+        assert content == {"name": path.stem}
 
 
 def test_every_default_names_an_option() -> None:
@@ -124,7 +134,23 @@ def test_more_errors_than_one_are_counted() -> None:
         load_config(["video.start=-1", "runtime.threads=-1"])
 
 
-def test_the_paper_profile_says_what_to_do() -> None:
-    with pytest.raises(MultithumbsError, match=r"profile=paper .*use profile=embedded") as caught:
-        load_config(["profile=paper"])
-    assert isinstance(caught.value, BackendUnavailable)
+def test_the_paper_profile_and_its_mixtures() -> None:
+    paper = load_config(["profile=paper"])
+    assert paper.profile == "paper"
+    assert (paper.bodies.name, paper.boundaries.name) == ("hmr2", "vggt")
+    assert paper.keypoints.model_dump()["boxes"] == "meshes"
+    assert paper.runtime.device == "auto"
+    mixed = load_config(["profile=paper", "bodies=fit", "body_model=embedded", "odometry=vo"])
+    assert (mixed.bodies.name, mixed.odometry.name, mixed.boundaries.name) == ("fit", "vo", "vggt")
+    assert mixed.keypoints.model_dump()["boxes"] == "detections"  # `fit` waits for keypoints
+    people = load_config(["profile=paper", "intrinsics=people"])
+    assert people.keypoints.model_dump()["boxes"] == "detections"
+    assert load_config(["profile=paper", "keypoints=blazepose"]).keypoints.name == "blazepose"
+
+
+def test_smpls_parameters_need_its_body() -> None:
+    with pytest.raises(ConfigError, match=r"bodies=hmr2 .* write body_model=smpl"):
+        load_config(["bodies=hmr2"])
+    with pytest.raises(ConfigError, match=r"bodies=hmr2 .* write body_model=smpl"):
+        load_config(["profile=paper", "body_model=embedded"])
+    assert load_config(["bodies=hmr2", "body_model=smpl"]).bodies.name == "hmr2"

@@ -1,6 +1,8 @@
 """The doctor finds what is missing and says how to mend it."""
 
 from multithumbs import doctor
+from multithumbs.backends import needs
+from multithumbs.config.compose import load_config
 from multithumbs.doctor import Level, report
 
 
@@ -30,3 +32,32 @@ def test_a_missing_package_is_found(tmp_path, monkeypatch):
 
 def test_everything_wrong_has_a_remedy(tmp_path):
     assert all(check.remedy for check in report(tmp_path) if check.level is not Level.OK)
+
+
+def test_a_configuration_is_told_all_that_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTITHUMBS_CHECKPOINTS", str(tmp_path))
+    found = needs.importlib.util.find_spec
+    monkeypatch.setattr(
+        needs.importlib.util, "find_spec", lambda n: None if n == "transformers" else found(n)
+    )
+    config = load_config(["profile=paper"])
+    checks = {c.name: c for c in report(tmp_path, config) if c.level is Level.MISSING}
+    assert checks["transformers"].remedy == "run `pip install 'multithumbs[paper]'`"
+    assert "keypoints=vitpose" in checks["transformers"].detail
+    assert checks["hmr2"].remedy == "multithumbs checkpoints fetch hmr2"
+    assert "smpl.is.tue.mpg.de" in checks[str(tmp_path / "smpl" / "smpl.npz")].remedy
+    assert "blazepose-detector" not in checks
+
+
+def test_a_configuration_that_can_run_is_told_so(tmp_path):
+    config = load_config(["masks=blazepose", "odometry=static"])
+    last = report(tmp_path, config)[-1]
+    assert last.level is Level.OK or last.name.startswith("blazepose")
+
+
+def test_the_general_view_sums_up_the_paper_profile(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTITHUMBS_CHECKPOINTS", str(tmp_path))
+    paper = {check.name: check for check in report(tmp_path)}["profile=paper"]
+    assert paper.level is Level.NOTE
+    assert "hmr2" in paper.detail
+    assert "doctor profile=paper" in paper.remedy

@@ -167,5 +167,13 @@ def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
     command = _command(commands, "doctor", "What this machine can run, and what is missing.")
     command.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key=value",
+        help="a configuration to check for, such as profile=paper",
+    )
+    command.set_defaults(start=None, end=None, no_videos=False)
+    command.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where results would be written"
     )

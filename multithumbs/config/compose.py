@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from multithumbs.config.explain import explain, fields_at
 from multithumbs.config.root import Config
-from multithumbs.errors import BackendUnavailable, ConfigError
+from multithumbs.errors import ConfigError
 
 ROOT: Final = "default"
 _OVERRIDE: Final = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=(?P<value>.*)", re.DOTALL)
@@ -38,7 +38,6 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
 
     Raises:
         ConfigError: an unknown key or option, or a value out of its bounds: one line.
-        BackendUnavailable: a profile that this version does not hold.
     """
     prepared = [_prepare(override) for override in overrides]
     try:
@@ -75,19 +74,8 @@ def _prepare(override: str) -> str:
         inside = ", ".join(f"{top}.{name}" for name in fields_at(Config, (top,), {}))
         raise ConfigError(f"'{top}' is a section; set one of {inside}")
     if value not in known:
-        raise _unknown_option(top, value, known)
+        raise ConfigError(f"there is no {top}={value}{nearest(value, known)}")
     return f"{top}={value}"
-
-
-def _unknown_option(
-    group: str, value: str, known: Sequence[str]
-) -> ConfigError | BackendUnavailable:
-    if (group, value) == ("profile", "paper"):
-        return BackendUnavailable(
-            "profile=paper is not part of this version: the paper's networks come later; "
-            f"use profile={' or '.join(known)}"
-        )
-    return ConfigError(f"there is no {group}={value}{nearest(value, known)}")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -42,9 +42,10 @@ class ViTPoseConfig(StageConfig):
     name: Literal["vitpose"] = "vitpose"
     head: Literal["coco", "wholebody"] = "wholebody"
     """``coco`` gives 17 keypoints and leaves the feet at confidence 0, ``wholebody`` all 23."""
-    boxes: Literal["detections", "meshes"] = "detections"
+    boxes: Literal["auto", "detections", "meshes"] = "auto"
     """What is cropped: the detected box, or the box of the person's projected mesh inside the
-    image, as in the paper. A person whose body failed keeps the detected box."""
+    image, as in the paper. A person whose body failed keeps the detected box. ``auto``: meshes
+    where `bodies` and `intrinsics` need no keypoints, detections where they do."""
     padding: float = Field(default=1.25, ge=1, le=3)
     """Side of the crop over the box's, once the box has the crop's aspect."""
     flip: bool = True

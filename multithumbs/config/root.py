@@ -1,5 +1,9 @@
 """The whole configuration: one field per stage, and what surrounds the stages."""
 
+from typing import Any
+
+from pydantic import model_validator
+
 from multithumbs.config.alignment import AlignmentConfig
 from multithumbs.config.base import StageConfig
 from multithumbs.config.bodies import BodiesConfig
@@ -47,3 +51,28 @@ class Config(StageConfig):
     video: VideoConfig = VideoConfig()
     outputs: OutputsConfig = OutputsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolved(cls, raw: Any) -> Any:
+        """``auto`` becomes what it stands for, so that keys and results hold the choice.
+
+        Meshes can be rendered where neither the bodies nor their cameras wait for keypoints.
+        """
+        if not isinstance(raw, dict):
+            return raw
+        names = {k: v.get("name") for k, v in raw.items() if isinstance(v, dict)}
+        keypoints = raw["keypoints"] if names.get("keypoints") == "vitpose" else {}
+        if keypoints.get("boxes", "auto" if keypoints else "") == "auto":
+            first = names.get("bodies") == "hmr2" and names.get("intrinsics") != "people"
+            return raw | {"keypoints": keypoints | {"boxes": "meshes" if first else "detections"}}
+        return raw
+
+    @model_validator(mode="after")
+    def _body_of_hmr2(self) -> "Config":
+        if self.bodies.name == "hmr2" and self.body_model.name != "smpl":
+            raise ValueError(
+                "bodies=hmr2 gives the parameters of SMPL: write body_model=smpl (a licensed body, "
+                "see `multithumbs doctor profile=paper`), or bodies=fit"
+            )
+        return self

@@ -64,7 +64,8 @@ def read_file(path: Path) -> dict[str, Tensor]:
     try:
         if memory[:4] == _ZIP:
             return _read_zip(path, memory)
-        if memory[:1] == b"\x80":
+        # A safetensors file begins with a length, whose first byte may be a pickle's first too.
+        if memory[:1] == b"\x80" and memory[8:9] != b"{":
             return _Legacy(memory).content()
         return _read_safetensors(memory)
     except Damaged as error:
