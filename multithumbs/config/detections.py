@@ -1,5 +1,6 @@
 """Where the people are in every frame."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -89,4 +90,148 @@ class BlazePoseDetectionsConfig(StageConfig):
         return ("blazepose-detector", "blazepose-landmarks")
 
 
-DetectionsConfig = BlazePoseDetectionsConfig
+class BoxDetectorConfig(StageConfig):
+    """What detectors that look at every frame by itself have in common."""
+
+    min_score: float = Field(default=0.5, gt=0, lt=1)
+    """Boxes with a lower score are dropped."""
+    max_iou: float = Field(default=0.8, gt=0, le=1)
+    """Of two boxes that overlap by more than this (intersection over union) the one with the
+    lower score is dropped."""
+    min_height_px: float = Field(default=40.0, ge=0, le=4000)
+    """People whose box is lower than this (pixels) are left out: spectators, posters."""
+    max_people: int = Field(default=50, ge=1, le=1000)
+    """Boxes per frame that are kept, best first."""
+    batch: int = Field(default=8, ge=1, le=1024)
+    """Frames per forward pass; halved where a CUDA device runs out of memory."""
+
+
+class RtDetrArchitecture(StageConfig):
+    """Sizes of RT-DETR's networks; the defaults are those of ``rtdetr_r50vd`` (COCO)."""
+
+    stem: int = Field(default=64, ge=2, le=4096)
+    """Channels of the backbone's stem."""
+    stages: tuple[Annotated[int, Field(ge=1, le=16384)], ...] = Field(
+        default=(256, 512, 1024, 2048), min_length=4, max_length=4
+    )
+    """Channels of the backbone's stages."""
+    depths: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(3, 4, 6, 3), min_length=4, max_length=4
+    )
+    """Blocks of the backbone's stages."""
+    width: int = Field(default=256, ge=8, le=4096)
+    """Channels of encoder and decoder."""
+    heads: int = Field(default=8, ge=1, le=64)
+    """Attention heads of encoder and decoder."""
+    hidden: int = Field(default=1024, ge=8, le=16384)
+    """Width of their hidden layers."""
+    decoder_layers: int = Field(default=6, ge=1, le=24)
+    """Layers of the decoder."""
+    queries: int = Field(default=300, ge=1, le=10000)
+    """Boxes that the decoder proposes."""
+    labels: int = Field(default=80, ge=1, le=10000)
+    """Classes; the first is a person."""
+
+
+class RtDetrConfig(BoxDetectorConfig):
+    """RT-DETR (ResNet-50): the fast detector."""
+
+    name: Literal["rtdetr"] = "rtdetr"
+    architecture: RtDetrArchitecture = RtDetrArchitecture()
+    side_px: int = Field(default=640, ge=64, le=4096, multiple_of=32)
+    """Side of the square that every frame is scaled to."""
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return ("rtdetr-r50",)
+
+
+class GroundingDinoArchitecture(StageConfig):
+    """Sizes of Grounding DINO's networks; the defaults are those of the tiny model."""
+
+    swin_width: int = Field(default=96, ge=2, le=4096)
+    """Channels of the image backbone's first stage."""
+    swin_depths: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(2, 2, 6, 2), min_length=4, max_length=4
+    )
+    """Blocks of the image backbone's stages."""
+    swin_heads: tuple[Annotated[int, Field(ge=1, le=128)], ...] = Field(
+        default=(3, 6, 12, 24), min_length=4, max_length=4
+    )
+    """Attention heads of the image backbone's stages."""
+    swin_window: int = Field(default=7, ge=2, le=64)
+    """Side of the image backbone's windows, tokens."""
+    text_width: int = Field(default=768, ge=8, le=8192)
+    """Channels of the text backbone."""
+    text_depth: int = Field(default=12, ge=1, le=100)
+    """Layers of the text backbone."""
+    text_heads: int = Field(default=12, ge=1, le=128)
+    """Attention heads of the text backbone."""
+    text_hidden: int = Field(default=3072, ge=8, le=32768)
+    """Width of the text backbone's hidden layers."""
+    width: int = Field(default=256, ge=32, le=4096, multiple_of=32)
+    """Channels of encoder and decoder."""
+    heads: int = Field(default=8, ge=1, le=64)
+    """Attention heads of encoder and decoder."""
+    hidden: int = Field(default=2048, ge=8, le=32768)
+    """Width of their hidden layers."""
+    layers: int = Field(default=6, ge=1, le=24)
+    """Layers of the encoder, and of the decoder."""
+    queries: int = Field(default=900, ge=1, le=10000)
+    """Boxes that the decoder proposes."""
+
+
+BASE_GROUNDING_DINO = GroundingDinoArchitecture(
+    swin_width=128, swin_depths=(2, 2, 18, 2), swin_heads=(4, 8, 16, 32), swin_window=12
+)
+
+
+class GroundingDinoConfig(BoxDetectorConfig):
+    """Grounding DINO, asked for "person."."""
+
+    name: Literal["grounding_dino"] = "grounding_dino"
+    size: Literal["tiny", "base"] = "tiny"
+    """Which of the released models: with a Swin-T or a Swin-B backbone."""
+    architecture: GroundingDinoArchitecture | None = None
+    """Sizes of the networks; null for those of the released model."""
+    min_score: float = Field(default=0.3, gt=0, lt=1)
+    """Boxes with a lower score (the best of the text's tokens) are dropped."""
+    batch: int = Field(default=4, ge=1, le=1024)
+    """Frames per forward pass; halved where a CUDA device runs out of memory."""
+    shortest_px: int = Field(default=800, ge=64, le=4096)
+    """Frames are scaled until their shorter side is this ..."""
+    longest_px: int = Field(default=1333, ge=64, le=8192)
+    """... or their longer side would be larger than this."""
+
+    @property
+    def sizes(self) -> GroundingDinoArchitecture:
+        """The networks' sizes."""
+        if self.architecture is not None:
+            return self.architecture
+        return BASE_GROUNDING_DINO if self.size == "base" else GroundingDinoArchitecture()
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return (f"grounding-dino-{self.size}",)
+
+
+class YoloConfig(BoxDetectorConfig):
+    """A YOLO of the `ultralytics` package, which is not part of multithumbs (AGPL-3.0)."""
+
+    name: Literal["yolo"] = "yolo"
+    weights: Path | None = None
+    """The weight file. `ultralytics` runs code that it may hold: use only what you trust."""
+    min_score: float = Field(default=0.4, gt=0, lt=1)
+    """Boxes with a lower score are dropped."""
+    side_px: int = Field(default=640, ge=64, le=4096, multiple_of=32)
+    """Longer side that every frame is scaled to."""
+    person_label: int = Field(default=0, ge=0, le=10000)
+    """Which of the model's classes is a person."""
+
+
+DetectionsConfig = Annotated[
+    BlazePoseDetectionsConfig | RtDetrConfig | GroundingDinoConfig | YoloConfig,
+    Field(discriminator="name"),
+]
