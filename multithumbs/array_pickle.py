@@ -12,13 +12,18 @@ _DTYPE: Final = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248])")
 
 
 class StoredArray:
-    """An array of a pickle; ``array`` is there once the pickle has given its state."""
+    """An array of a pickle; ``array`` (or, for an array of objects, ``objects``, flat) is there
+    once the pickle has given its state."""
 
     array: np.ndarray
+    objects: list
 
     def __setstate__(self, state: tuple) -> None:
         """NumPy's state: version, shape, type, order, bytes. Raises where they disagree."""
         _, shape, dtype, fortran, data = state
+        if isinstance(data, list):
+            self.objects = data
+            return
         content = data.encode("latin1") if isinstance(data, str) else bytes(data)
         flat = np.frombuffer(content, number_type(dtype))
         self.array = flat.reshape(shape, order="F" if fortran else "C")
@@ -37,9 +42,13 @@ def array_stand_ins() -> dict[tuple[str, str], Any]:
     classes that it is given."""
 
     class Dtype:
-        """A plain number type; objects, structures and strings are refused."""
+        """A plain number type, or objects; structures and strings are refused."""
+
+        plain: np.dtype | None = None
 
         def __init__(self, spec: object, *_: object) -> None:
+            if spec in ("O8", "O"):
+                return
             if not isinstance(spec, str) or not _DTYPE.fullmatch(spec):
                 raise ValueError(f"array type {spec!r}")
             self.plain = np.dtype(spec)
@@ -48,7 +57,8 @@ def array_stand_ins() -> dict[tuple[str, str], Any]:
             order = state[1]
             if order not in ("<", ">", "|", "="):
                 raise ValueError(f"byte order {order!r}")
-            self.plain = self.plain.newbyteorder(order)
+            if self.plain is not None:
+                self.plain = self.plain.newbyteorder(order)
 
     class Array(StoredArray):
         """Of this file only."""
