@@ -105,6 +105,10 @@ class Hmr2Config(StageConfig):
     blur: bool = True
     """Whether people larger than the crop are blurred before they are scaled down, as in the
     4DHumans demo; its tracker does not."""
+    face_ray: bool = True
+    """Whether people are turned towards their viewing ray: the network fits its crop as if seen
+    through a very long lens from straight ahead. False leaves them as upstream does, which is
+    right for its own default lens only."""
     min_box_px: float = Field(default=4.0, gt=0, le=1000)
     """Detections whose square is smaller than this (pixels) fail."""
 

@@ -6,12 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import least_squares
 
+from multithumbs.backends.bodies.hmr2 import turned_to_ray
 from multithumbs.body import EMBEDDED_BODY, load_body
 from multithumbs.config.bodies import Hmr2Architecture, Hmr2Config
 from multithumbs.errors import CheckpointError
-from multithumbs.geometry.rotations import matrix_from_axis_angle
-from multithumbs.models.hmr2 import HMR2, crop_person, normalised, square_of_box
+from multithumbs.geometry.projection import project
+from multithumbs.geometry.rotations import (
+    angle_between,
+    axis_angle_from_matrix,
+    matrix_from_axis_angle,
+)
+from multithumbs.models.hmr2 import (
+    HMR2,
+    crop_person,
+    normalised,
+    square_of_box,
+    transl_from_crop_camera,
+)
 from multithumbs.stages import bodies
 from multithumbs.types import Bodies, Detections, Intrinsics, Keypoints
 
@@ -91,7 +104,7 @@ def run(
 
 def test_every_row_is_the_networks_reading_of_its_crop(checkpoint):
     rows = people()
-    found = run(checkpoint, rows)
+    found = run(checkpoint, rows, face_ray=False)
     network = HMR2(TINY).eval()
     network.load_state_dict(weights())
     video = clip()
@@ -139,9 +152,9 @@ def test_batches_do_not_matter_nor_memory_that_runs_out(checkpoint, monkeypatch)
 def test_a_moved_picture_moves_the_body_and_nothing_else(checkpoint):
     """Whole pixels: the same crops, so that only the place may change."""
     box = np.array([[100.0, 60.0, 150.0, 130.0]])
-    here = run(checkpoint, detected(box, np.array([3])))
+    here = run(checkpoint, detected(box, np.array([3])), face_ray=False)
     moved = detected(box + np.tile([40, 20], 2), np.array([3]))
-    there = run(checkpoint, moved, video=clip((20, 40)))
+    there = run(checkpoint, moved, video=clip((20, 40)), face_ray=False)
     np.testing.assert_allclose(there.pose, here.pose, atol=1e-6)
     shift = here.transl[0, 2] * np.array([40, 20]) / 400
     np.testing.assert_allclose(there.transl[0] - here.transl[0], [*shift, 0], atol=1e-5)
@@ -159,7 +172,7 @@ def test_the_body_is_seen_where_the_crop_camera_says(tmp_path):
         constant[f"smpl_head.init_{name}"] = torch.zeros(1, size)
     constant["smpl_head.init_cam"] = torch.tensor([[0.8, 0.0, 0.0]])
     rows = people()
-    found = run(save(tmp_path / "hmr2.ckpt", constant), rows)
+    found = run(save(tmp_path / "hmr2.ckpt", constant), rows, face_ray=False)
     np.testing.assert_allclose(found.pose, 0, atol=1e-6)
     centre, side = square_of_box(rows.box_xyxy)
     uv = found.transl @ K.T
@@ -167,6 +180,71 @@ def test_the_body_is_seen_where_the_crop_camera_says(tmp_path):
     np.testing.assert_allclose(400 / found.transl[:, 2], 0.8 * side / 2, rtol=1e-5)
     rest = BODY.rest_joints(torch.zeros(10).double()).numpy()
     np.testing.assert_allclose(found.joints_cam, rest + found.transl[:, None], atol=1e-5)
+
+
+def test_people_off_the_axis_are_turned_by_the_angle_of_their_ray(checkpoint):
+    plain = run(checkpoint, people(), face_ray=False)
+    turned = run(checkpoint, people())
+    for name in ("betas", "transl", "confidence"):
+        np.testing.assert_array_equal(getattr(turned, name), getattr(plain, name))
+    np.testing.assert_array_equal(turned.pose[:, 1:], plain.pose[:, 1:])
+    np.testing.assert_allclose(turned.joints_cam[:, 0], plain.joints_cam[:, 0], atol=1e-9)
+    before, after = (
+        matrix_from_axis_angle(torch.from_numpy(b.pose[:, 0])) for b in (plain, turned)
+    )
+    ray = torch.from_numpy(plain.joints_cam[:, 0])
+    ahead = (after @ before.mT)[..., 2]
+    torch.testing.assert_close(ahead, ray / ray.norm(dim=-1, keepdim=True), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("off_axis", [0.0, 0.4, -0.6])
+def test_an_answer_that_fits_its_crop_is_right_once_turned(off_axis):
+    """What a network would say that reprojects into its crop as HMR2 was taught to.
+
+    Under a true lens (60 degrees wide) its orientation is wrong by the angle of the ray; turned,
+    only what a long lens cannot see of a near body is left.
+    """
+    lens = torch.tensor([[1100.0, 0, 960], [0, 1100, 540], [0, 0, 1]]).double()
+    rng = np.random.default_rng(1)
+    pose = torch.from_numpy(rng.normal(0, 0.2, (24, 3)))
+    betas = torch.zeros(10).double()
+    truth = matrix_from_axis_angle(torch.tensor([np.pi, 0, 0]).double()) @ matrix_from_axis_angle(
+        torch.tensor([0, 0.7, 0]).double()
+    )
+    place = torch.tensor([5 * off_axis, 0.2, 5.0]).double()
+
+    def keypoints(orient: torch.Tensor, transl: torch.Tensor) -> torch.Tensor:
+        turned = torch.cat([axis_angle_from_matrix(orient)[None], pose[1:]])
+        return BODY.posed(turned, betas, transl).keypoints
+
+    seen = project(keypoints(truth, place), lens)
+    box = torch.cat([seen.amin(0) - 10, seen.amax(0) + 10])[None]
+    centre, side = (torch.from_numpy(v) for v in square_of_box(box.numpy()))
+    wanted = (seen - centre) / side
+
+    def crop_error(p: np.ndarray) -> np.ndarray:
+        orient = matrix_from_axis_angle(torch.from_numpy(p[:3])) @ truth
+        transl = torch.tensor([p[4], p[5], 2 * 5000 / (256 * p[3])])
+        camera = torch.tensor([[5000 / 256, 0, 0], [0, 5000 / 256, 0], [0, 0, 1]]).double()
+        return (project(keypoints(orient, transl), camera) - wanted).flatten().numpy()
+
+    answer = least_squares(crop_error, [0, 0, 0, 0.8, 0, 0]).x
+    orient = matrix_from_axis_angle(torch.from_numpy(answer[:3])) @ truth
+    transl = transl_from_crop_camera(torch.from_numpy(answer[None, 3:]), centre, side, lens[None])
+    turned = turned_to_ray(orient[None], betas[None], transl, BODY)
+    ray_deg = np.degrees(np.arctan(abs(off_axis)))
+    left, plain = (np.degrees(float(angle_between(r, truth))) for r in (turned[0], orient))
+    # A wide lens magnifies what is off its axis, so that it seems nearer; the ray is right.
+    assert abs(float(transl[0, 2] / place[2]) - 1) < 0.1
+    np.testing.assert_allclose(transl[0] / transl[0, 2], place / place[2], atol=0.01)
+    assert left < 6
+    assert abs(plain - ray_deg) < 6
+    error_px = [
+        float((project(keypoints(r, transl[0]), lens) - seen).square().sum(-1).mean().sqrt())
+        for r in (turned[0], orient)
+    ]
+    assert error_px[0] < 10
+    assert off_axis == 0 or error_px[1] > 2 * error_px[0]
 
 
 def test_the_residual_is_in_pixels(checkpoint):
