@@ -86,7 +86,10 @@ def _path(root: Path, name: str) -> Path:
 
 
 def inspect(name: str, root: Path, *, rehash: bool = False) -> CheckpointStatus:
-    """State of one checkpoint; ``rehash`` reads the whole file even where a record exists."""
+    """State of one checkpoint; ``rehash`` reads the whole file even where a record exists.
+
+    A file that is read whole and found right is recorded, so that it is not read again.
+    """
     checkpoint, path = CHECKPOINTS[name], _path(root, name)
     if not path.is_file():
         return CheckpointStatus(checkpoint=checkpoint, path=path, state=State.MISSING, sha256=None)
@@ -95,6 +98,8 @@ def inspect(name: str, root: Path, *, rehash: bool = False) -> CheckpointStatus:
     # Without a published hash the first download's own record is what later ones must equal.
     expected = checkpoint.sha256 or recorded_sha256(path, unchanged=False) or digest
     state = State.PRESENT if digest == expected else State.CORRUPT
+    if state is State.PRESENT and known is None and os.access(path.parent, os.W_OK):
+        write_record(path, digest)
     return CheckpointStatus(checkpoint=checkpoint, path=path, state=state, sha256=digest)
 
 
@@ -186,8 +191,4 @@ def checkpoint_files(names: Iterable[str], root: Path | None = None) -> dict[str
             f"checkpoint{'s' * (len(absent) > 1)} {states}; "
             f"run `multithumbs checkpoints fetch {listed}`{end}"
         )
-    for status in statuses.values():
-        unrecorded = recorded_sha256(status.path, unchanged=True) is None
-        if status.sha256 and unrecorded and os.access(status.path.parent, os.W_OK):
-            write_record(status.path, status.sha256)
     return statuses

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from multithumbs.backends.checkpoints import default_root, missing
+from multithumbs.backends.checkpoints import CHECKPOINTS, default_root, missing
 from multithumbs.config.root import Config
 from multithumbs.errors import BackendUnavailable, CheckpointError
 
@@ -57,8 +57,13 @@ def require(config: Config, stages: Iterable[str]) -> None:
     parts = [f"{need.by} needs {need.name}: {need.remedy}" for need in packages]
     if checkpoints:
         named = ", ".join(f"{n.name} ({n.detail}, for {n.by})" for n in checkpoints)
-        fetch = " ".join(need.name for need in checkpoints)
-        parts.append(f"checkpoints needed: {named}: run `multithumbs checkpoints fetch {fetch}`")
+        parts.append(f"checkpoints needed: {named}")
+        open_ones = " ".join(n.name for n in checkpoints if CHECKPOINTS[n.name].sources)
+        if open_ones:
+            parts.append(f"run `multithumbs checkpoints fetch {open_ones}`")
+        parts += [
+            f"{n.name}: {n.remedy}" for n in checkpoints if not CHECKPOINTS[n.name].sources
+        ]
     parts += [f"{need.by} needs {need.name}: {need.remedy}" for need in bodies]
     if parts:
         kind = BackendUnavailable if packages else CheckpointError

@@ -193,13 +193,25 @@ ENTRIES: Final = (
         name="phalp-pose-predictor",
         filename="pose_predictor_40006.ckpt",
         description="PHALP's predictor of poses",
-        profile=PAPER,
+        profile=ALTERNATIVES,
         licence=f"MIT (code; {_NO_SEPARATE})",
         sources=(
             UrlSource(f"{_BERKELEY}/phalp/weights/pose_predictor_40006.ckpt"),
             UrlSource(f"{_TEXAS}/phalp/weights/pose_predictor_40006.ckpt"),
         ),
         by_hand=f"download {_BERKELEY}/phalp/weights/pose_predictor_40006.ckpt",
+    ),
+    Checkpoint(
+        name="phalp-pose-statistics",
+        filename="mean_std.npy",
+        description="what PHALP's predictor of poses scales its input by",
+        profile=ALTERNATIVES,
+        licence=f"MIT (code; {_NO_SEPARATE})",
+        sources=(
+            UrlSource(f"{_BERKELEY}/phalp/3D/mean_std.npy"),
+            UrlSource(f"{_TEXAS}/phalp/3D/mean_std.npy"),
+        ),
+        by_hand=f"download {_BERKELEY}/phalp/3D/mean_std.npy",
     ),
     Checkpoint(
         name="vggt-1b",
@@ -243,7 +255,8 @@ ENTRIES: Final = (
         profile=PAPER,
         licence="Max Planck, non-commercial scientific research (https://smpl-x.is.tue.mpg.de)",
         sources=(),
-        by_hand="register at https://smpl-x.is.tue.mpg.de, download VPoser v2, take "
+        by_hand="register at https://smpl-x.is.tue.mpg.de, download VPoser v2 (or do without: "
+        "people.pose_prior=limits), take "
         "V02_05/snapshots/V02_05_epoch=13_val_loss=0.03.ckpt out of it",
     ),
 )

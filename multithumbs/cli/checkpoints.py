@@ -35,7 +35,7 @@ def checkpoints(arguments: argparse.Namespace) -> int:
             _show(statuses)
             return 0 if all(status.state is State.PRESENT for status in statuses) else 1
         case "keys":
-            from multithumbs.models.catalog import expected_keys
+            from multithumbs.backends.catalog import expected_keys
 
             for line in expected_keys(arguments.name):
                 answers().print(line)

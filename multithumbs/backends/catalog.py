@@ -7,7 +7,7 @@ compared with ours line by line (`multithumbs checkpoints keys`).
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -57,8 +57,53 @@ def _droid() -> Tensors:
     return expected_tensors(Droid())
 
 
+def _vposer() -> Tensors:
+    from multithumbs.models.vposer import Architecture, VPoser
+
+    return expected_tensors(VPoser(Architecture()))
+
+
+def _sam() -> Tensors:
+    from multithumbs.models.sam import SamArchitecture, build_sam
+    from multithumbs.models.sam.checkpoint import official_from_ours
+
+    return official_from_ours(expected_tensors(build_sam(SamArchitecture())))
+
+
+def _sam2() -> Tensors:
+    from multithumbs.models.sam import Sam2Architecture, build_sam2
+    from multithumbs.models.sam.checkpoint_sam2 import official_from_ours
+
+    network = build_sam2(Sam2Architecture(), video=True)
+    return official_from_ours(expected_tensors(network))
+
+
+def _grounding_dino(size: Literal["tiny", "base"]) -> Tensors:
+    from multithumbs.backends.detections.grounding_dino import library_config
+    from multithumbs.backends.detections.pretrained import import_transformers
+    from multithumbs.config.detections import GroundingDinoConfig
+
+    library = import_transformers("checkpoints keys")
+    sizes = GroundingDinoConfig(size=size).sizes
+    return expected_tensors(library.GroundingDinoForObjectDetection(library_config(sizes)))
+
+
+def _rtdetr() -> Tensors:
+    from multithumbs.backends.detections.pretrained import import_transformers
+    from multithumbs.backends.detections.rtdetr import library_config
+    from multithumbs.config.detections import RtDetrArchitecture
+
+    library = import_transformers("checkpoints keys")
+    return expected_tensors(library.RTDetrForObjectDetection(library_config(RtDetrArchitecture())))
+
+
 _BUILDERS: Final[Mapping[str, Callable[[], Tensors]]] = MappingProxyType(
     {
+        "grounding-dino-tiny": partial(_grounding_dino, "tiny"),
+        "grounding-dino-base": partial(_grounding_dino, "base"),
+        "rtdetr-r50": _rtdetr,
+        "sam-vit-h": _sam,
+        "sam2.1-hiera-l": _sam2,
         "hmr2": _hmr2,
         "vitpose-h-coco": partial(_vitpose, "coco"),
         "vitpose-h-wholebody": partial(_vitpose, "wholebody"),
@@ -67,6 +112,7 @@ _BUILDERS: Final[Mapping[str, Callable[[], Tensors]]] = MappingProxyType(
         "vggt-1b": _vggt,
         "vggt-1b-commercial": _vggt,
         "droid": _droid,
+        "vposer": _vposer,
     }
 )
 
