@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from multithumbs.backends.catalog import NAMES, expected_keys
 from multithumbs.backends.registry import ENTRIES
 from multithumbs.cli import main
 from multithumbs.errors import CheckpointError
-from multithumbs.backends.catalog import NAMES, expected_keys
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = {
