@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from multithumbs.config.masks import BlazePoseMasksConfig
+from multithumbs.config.masks import BlazePoseMasksConfig, MasksConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
 from multithumbs.models.blazepose.crowd import read_everyone
 from multithumbs.models.blazepose.erase import OUTSIDE_LOGIT
@@ -15,7 +15,7 @@ from multithumbs.types.detections import encode_runs
 from multithumbs.types.work import Work
 
 
-def segment(work: Work[BlazePoseMasksConfig], detections: Detections) -> Masks:
+def segment(work: Work[MasksConfig], config: BlazePoseMasksConfig, detections: Detections) -> Masks:
     """A mask per detection row, encoded frame by frame."""
     runs: list[np.ndarray] = []
     if len(detections):
@@ -29,7 +29,7 @@ def segment(work: Work[BlazePoseMasksConfig], detections: Detections) -> Masks:
                 frame.rgb, detections.roi[rows], detections.score[rows], network, mirror=False
             )
             hw = (frame.rgb.shape[0], frame.rgb.shape[1])
-            masks = separate([readings[0] for readings in everyone], hw, work.config)
+            masks = separate([readings[0] for readings in everyone], hw, config)
             runs += [encode_runs(mask) for mask in masks]
             work.progress(frame.index - first + 1, last - first + 1)
     return Masks.from_runs(runs, work.video.info.hw)

@@ -1,0 +1,367 @@
+"""`masks=sam`, `sam2` and `segment_anything`: tiny random checkpoints through the real adapters."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from multithumbs.backends.masks import sam2_video
+from multithumbs.backends.masks.assign import Silhouettes, assign_masks, coarse, overlaps
+from multithumbs.backends.masks.sam2_video import Follower, box_of_logits, box_overlap, fitting
+from multithumbs.body import EMBEDDED_BODY
+from multithumbs.config.masks import (
+    Sam2Architecture,
+    Sam2MasksConfig,
+    SamArchitecture,
+    SamMasksConfig,
+    SegmentAnythingMasksConfig,
+)
+from multithumbs.errors import BackendUnavailable, CheckpointError, ConfigError
+from multithumbs.models.sam import build_sam, build_sam2
+from multithumbs.models.sam import checkpoint as sam_names
+from multithumbs.models.sam import checkpoint_sam2 as sam2_names
+from multithumbs.models.sam.pixels import sam2_boxes, sam2_logits, sam2_pixels
+from multithumbs.models.weights import load_strict, read_tensors
+from multithumbs.stages import masks
+from multithumbs.types import Bodies, Detections, Masks
+
+from .frames import FrameList, work_on
+
+pytest.importorskip("transformers")
+
+HW = (60, 80)
+TINY = SamArchitecture(
+    image_size=64, hidden_size=16, layers=2, heads=2, global_layers=(1,), window=2, channels=16,
+    mask_channels=4, decoder_heads=2, decoder_mlp=16, quality_width=8,
+)  # fmt: skip
+TINY2 = Sam2Architecture(
+    image_size=64, width=8, heads=1, blocks=(1, 1, 2, 1), windows=(2, 2, 2, 2), global_blocks=(3,),
+    position_size=2, channels=128, memory_layers=1, mask_channels=4,
+    decoder_heads=2, decoder_mlp=16,
+)  # fmt: skip
+
+
+def scrambled(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The network's state, no weight left at its first value."""
+    generator = torch.Generator().manual_seed(7)
+    for tensor in model.state_dict().values():
+        noise = torch.randn(tensor.shape, generator=generator)
+        tensor.copy_(tensor.float() * 0.5 + noise / max(tensor[0].numel(), 4) ** 0.5)
+    state = dict(model.state_dict())
+    for head, value in (("iou_prediction_head", 0.5), ("pred_obj_score_head", 2.0)):
+        if f"mask_decoder.{head}.proj_out.bias" in state:  # masks are trusted, people are there
+            state[f"mask_decoder.{head}.proj_out.weight"] *= 0.1
+            state[f"mask_decoder.{head}.proj_out.bias"].fill_(value)
+    return state
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> dict[str, Path]:
+    """Official files: SAM's bare, SAM 2's under ``model``."""
+    folder = tmp_path_factory.mktemp("sam")
+    with torch.no_grad():
+        first = sam_names.official_from_ours(scrambled(build_sam(TINY)))
+        second = sam2_names.official_from_ours(scrambled(build_sam2(TINY2, video=True)))
+    torch.save(first, folder / "sam.pth")
+    torch.save({"model": second}, folder / "sam2.pt")
+    return {"sam-vit-h": folder / "sam.pth", "sam2.1-hiera-l": folder / "sam2.pt"}
+
+
+@pytest.fixture(scope="module")
+def clip() -> FrameList:
+    rng = np.random.default_rng(0)
+    return FrameList([rng.integers(0, 255, (*HW, 3)) for _ in range(7)])
+
+
+def people() -> Detections:
+    """Two people in frames 1, 2, 3 and 5, one of them in frame 6; nobody in frame 4."""
+    frame = np.array([1, 1, 2, 2, 3, 3, 5, 5, 6])
+    boxes = np.array([[8.0, 10.0, 30.0, 55.0], [40.0, 5.0, 75.0, 58.0]])[np.arange(9) % 2]
+    return Detections(
+        frame=frame, box_xyxy=boxes + frame[:, None] * 0.5, score=np.ones(9), roi=np.zeros((9, 4))
+    )
+
+
+def segment(clip, checkpoints, config, bodies=None) -> Masks:
+    work = replace(work_on(clip, config, checkpoints, shot=(0, 7)), body_npz=EMBEDDED_BODY)
+    return masks.run(work, detections=people(), bodies=bodies)
+
+
+def dense(found: Masks) -> np.ndarray:
+    return np.stack([found.dense(row) for row in range(len(found))])
+
+
+OPTIONS = {
+    "sam": lambda **options: SamMasksConfig(architecture=TINY, **options),
+    "sam2": lambda **options: Sam2MasksConfig(architecture=TINY2, **options),
+    "sam2_video": lambda **options: Sam2MasksConfig(architecture=TINY2, propagate=True, **options),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_row_has_a_mask_and_pixels_one_owner(clip, checkpoints, option):
+    found = segment(clip, checkpoints, OPTIONS[option]())
+    assert len(found) == 9 and found.hw == HW
+    shapes = dense(found)
+    assert shapes.any((1, 2)).sum() >= 5
+    for frame in np.unique(people().frame):
+        assert shapes[people().frame == frame].sum(0).max() <= 1
+
+
+@pytest.mark.parametrize("option", ["sam", "sam2"])
+def test_batches_do_not_change_the_masks(clip, checkpoints, option):
+    together = dense(segment(clip, checkpoints, OPTIONS[option](batch=4)))
+    apart = dense(segment(clip, checkpoints, OPTIONS[option](batch=1)))
+    assert (together != apart).mean() < 1e-3
+
+
+@pytest.mark.parametrize("option", ["sam", "sam2"])
+def test_masks_without_quality_are_left_out(clip, checkpoints, option):
+    none = segment(clip, checkpoints, OPTIONS[option](min_quality=0.999999))
+    assert len(none) == 9
+    assert len(none.counts) == 0
+
+
+def test_sam2_in_the_adapter_is_the_librarys_own_network(clip, checkpoints):
+    """The adapter runs the encoder and the decoder apart; the whole must be the same."""
+    model = build_sam2(TINY2, video=False)
+    tensors = sam2_names.ours_from_official(read_tensors(checkpoints["sam2.1-hiera-l"]))
+    load_strict(model, sam2_names.image_part(tensors), name="sam2.1-hiera-l")
+    boxes = sam2_boxes(torch.from_numpy(people().box_xyxy[:2]).float(), HW, 64)
+    with torch.inference_mode():
+        whole = model(
+            pixel_values=sam2_pixels(torch.from_numpy(clip.frame(1))[None], 64),
+            input_boxes=boxes[None],
+            multimask_output=False,
+        )
+    expected = sam2_logits(whole.pred_masks[0, :, 0], HW) > 0
+    found = dense(segment(clip, checkpoints, OPTIONS["sam2"](exclusive=False)))[:2]
+    good = whole.iou_scores[0, :, 0].numpy() >= 0
+    assert good.all()
+    assert (found != expected.numpy()).mean() < 1e-3
+
+
+def test_a_followed_mask_is_the_librarys_own(clip, checkpoints, monkeypatch):
+    """The library computes its features itself and forgets nothing; we share and trim them."""
+    from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+    config = OPTIONS["sam2_video"]()
+    work = work_on(clip, config, checkpoints, shot=(0, 7))
+    frames = [torch.from_numpy(clip.frame(index))[None] for index in range(5)]
+    box = people().box_xyxy[:1]
+    corners = sam2_boxes(torch.from_numpy(box).float(), HW, 64).view(1, 1, 2, 2)
+    follower = Follower(work, config)
+    session = Sam2VideoInferenceSession(video_height=HW[0], video_width=HW[1], dtype=torch.float32)
+    session.add_point_inputs(
+        session.obj_id_to_idx(0),
+        0,
+        {"point_coords": corners, "point_labels": torch.tensor([[[2, 3]]], dtype=torch.int32)},
+    )
+    session.obj_with_new_inputs = [0]
+    monkeypatch.setattr(sam2_video, "fitting", lambda boxes, followed, _: [len(followed) - 1])
+    for step, frame in enumerate(frames):
+        with torch.inference_mode():
+            expected = follower._model(session, frame=sam2_pixels(frame, 64), frame_idx=step)
+            found = follower.step(step, frame, box)
+        logits = sam2_logits(expected.pred_masks[:, 0], HW)
+        assert float(logits.std()) > 1e-3
+        torch.testing.assert_close(found.logits, logits, atol=1e-4, rtol=1e-4)
+    assert len(follower._people) == 1
+
+
+def test_people_come_and_go(clip, checkpoints, monkeypatch):
+    """Of two people one is found again, one is not: a box without a mask starts another."""
+    config = OPTIONS["sam2_video"](max_lost=2)
+    follower = Follower(work_on(clip, config, checkpoints, shot=(0, 7)), config)
+    boxes = people().box_xyxy[:2]
+    of_box = iter([[-1, -1], [0, -1], [], []])
+    monkeypatch.setattr(sam2_video, "fitting", lambda *_: next(of_box))
+    seen = []
+    with torch.inference_mode():
+        for step, here in enumerate((boxes, boxes, boxes[:0], boxes[:0])):
+            shapes = follower.step(step, torch.from_numpy(clip.frame(step))[None], here)
+            assert shapes.logits.shape == (len(here), *HW)
+            seen.append([person.seen for person in follower._people])
+    assert seen == [[0, 0], [1, 0, 1], [1, 1], []]
+
+
+def test_memory_does_not_grow_with_the_shot(clip, checkpoints):
+    config = OPTIONS["sam2_video"](max_lost=1000)
+    follower = Follower(work_on(clip, config, checkpoints, shot=(0, 7)), config)
+    sizes = []
+    with torch.inference_mode():
+        for step in range(24):
+            follower.step(
+                step, torch.from_numpy(clip.frame(step % 7))[None],
+                people().box_xyxy[:1] if step == 0 else np.zeros((0, 4)),
+            )  # fmt: skip
+            (person,) = follower._people
+            (output,) = person.session.output_dict_per_obj.values()
+            sizes.append(len(output["non_cond_frame_outputs"]))
+            assert len(person.session.processed_frames) == 1
+    assert sizes[-1] == sizes[-5] <= 16
+
+
+def test_followed_masks_go_to_the_boxes_that_they_fit():
+    boxes = np.array([[0.0, 0, 10, 10], [50, 50, 60, 60], [20, 20, 30, 30]])
+    followed = [np.array([21.0, 20, 30, 30]), np.zeros(4), np.array([0.0, 0, 10, 9])]
+    assert fitting(boxes, followed, 0.3) == [2, -1, 0]
+    assert fitting(boxes, [], 0.3) == [-1, -1, -1]
+    assert box_overlap(boxes[0], boxes[0]) == 1
+    assert box_overlap(boxes[0], np.array([5.0, 0, 15, 10])) == pytest.approx(1 / 3)
+    assert box_overlap(boxes[0], boxes[1]) == 0
+
+
+def test_the_box_of_a_mask_reaches_its_last_pixels_far_side():
+    logits = torch.full((6, 8), -1.0)
+    logits[2:4, 3:7] = 1
+    assert box_of_logits(logits).tolist() == [3, 2, 7, 4]
+    assert box_of_logits(-torch.ones(6, 8)).tolist() == [0, 0, 0, 0]
+
+
+def test_another_networks_file_is_refused(clip, checkpoints):
+    swapped = {
+        "sam-vit-h": checkpoints["sam2.1-hiera-l"], "sam2.1-hiera-l": checkpoints["sam-vit-h"]
+    }  # fmt: skip
+    for option in OPTIONS.values():
+        with pytest.raises(CheckpointError, match="holds other weights"):
+            segment(clip, swapped, option())
+
+
+def test_nobody_needs_no_network(clip):
+    nobody = Detections(
+        frame=np.zeros(0, np.int64),
+        box_xyxy=np.zeros((0, 4)),
+        score=np.zeros(0),
+        roi=np.zeros((0, 4)),
+    )
+    for config in (SamMasksConfig(), Sam2MasksConfig(propagate=True), SegmentAnythingMasksConfig()):
+        found = masks.run(work_on(clip, config, {}, shot=(0, 7)), detections=nobody)
+        assert len(found) == 0 and found.hw == HW
+
+
+def test_without_its_package_segment_anything_says_what_to_install(clip, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    with pytest.raises(BackendUnavailable, match=r"multithumbs\[segment-anything\]"):
+        segment(clip, {}, SegmentAnythingMasksConfig())
+
+
+def test_segment_anything_is_given_tensors_and_its_own_pixels(clip, checkpoints, monkeypatch):
+    """With a stand-in for the package: it is handed no file, and boxes from pixel centres."""
+    seen: list[np.ndarray] = []
+
+    class Predictor:
+        def __init__(self, network):
+            assert isinstance(network, torch.nn.Linear)
+            self.transform = SimpleNamespace(apply_boxes_torch=lambda boxes, hw: boxes * 2)
+
+        def set_image(self, rgb):
+            assert rgb.shape == (*HW, 3) and rgb.dtype == np.uint8
+
+        def predict_torch(self, *, boxes, multimask_output, return_logits, **points):
+            assert return_logits and not multimask_output
+            seen.append(boxes.numpy() / 2)
+            logits = torch.full((len(boxes), 1, *HW), -1.0)
+            for row, (left, top, right, bottom) in enumerate((boxes / 2 + 0.5).int().tolist()):
+                logits[row, 0, top:bottom, left:right] = 1
+            return logits, torch.ones(len(boxes), 1), None
+
+    def registry(checkpoint):
+        assert checkpoint is None
+        return torch.nn.Linear(2, 3)
+
+    package = SimpleNamespace(SamPredictor=Predictor, sam_model_registry={"vit_h": registry})
+    monkeypatch.setitem(sys.modules, "segment_anything", package)
+    file = checkpoints["sam-vit-h"].with_name("linear.pth")
+    torch.save(torch.nn.Linear(2, 3).state_dict(), file)
+    found = segment(clip, {"sam-vit-h": file}, SegmentAnythingMasksConfig())
+    np.testing.assert_allclose(np.concatenate(seen), people().box_xyxy - 0.5, rtol=1e-6)
+    area = dense(found).sum((1, 2))
+    floor = np.floor(people().box_xyxy)
+    np.testing.assert_array_equal(area, np.prod(floor[:, 2:] - floor[:, :2], axis=1))
+
+
+def disc(u: float, v: float, radius: float) -> np.ndarray:
+    y, x = np.mgrid[: HW[0], : HW[1]] + 0.5
+    return (x - u) ** 2 + (y - v) ** 2 < radius**2
+
+
+def test_masks_go_to_the_people_whose_silhouettes_they_overlap_most():
+    silhouettes = np.stack([disc(20, 30, 12), disc(45, 30, 12), disc(70, 10, 6)])
+    found = np.stack([disc(46, 31, 11), disc(5, 5, 4), disc(22, 30, 12)])
+    assert assign_masks(found, silhouettes, 0.3).tolist() == [2, 0, -1]
+    assert assign_masks(found, silhouettes, 0.95).tolist() == [-1, -1, -1]
+    assert assign_masks(found[:0], silhouettes, 0.3).tolist() == [-1, -1, -1]
+    assert assign_masks(found, silhouettes[:0], 0.3).tolist() == []
+
+
+def test_the_sum_of_the_overlaps_decides_and_not_the_first_come():
+    """Person 0 overlaps mask 0 a little more than mask 1, but mask 0 is all that person 1 has."""
+    silhouettes = np.stack([disc(30, 30, 14), disc(38, 30, 14)])
+    found = np.stack([disc(35, 30, 14), disc(24, 30, 14)])
+    overlap = overlaps(silhouettes, found)
+    assert overlap[0, 0] > overlap[0, 1] and overlap[1, 0] > overlap[0, 0]
+    assert assign_masks(found, silhouettes, 0.1).tolist() == [1, 0]
+
+
+def test_an_empty_mask_is_nobodys():
+    assert assign_masks(np.zeros((1, *HW), bool), np.zeros((1, *HW), bool), 0.0).tolist() == [-1]
+
+
+K = np.array([[70.0, 0, 40], [0, 70.0, 30], [0, 0, 1]])
+
+
+def bodies_at(places: np.ndarray, confidence: np.ndarray) -> Bodies:
+    count = len(places)
+    pose = np.zeros((count, 24, 3))
+    pose[:, 0, 0] = np.pi  # upright in a camera whose y axis points down
+    return Bodies(
+        pose=pose,
+        betas=np.zeros((count, 10)),
+        transl=places,
+        joints_cam=np.zeros((count, 24, 3)),
+        K=np.tile(K, (count, 1, 1)),
+        confidence=confidence,
+        residual_px=np.zeros(count),
+    )
+
+
+def test_a_body_in_front_hides_the_one_behind(body):
+    places = np.array([[0.0, 0.0, 6.0], [0.1, 0.0, 3.0], [1.2, 0.0, 5.0]])
+    bodies = bodies_at(places, np.ones(3))
+    renderer = Silhouettes(body, bodies, HW)
+    behind, front, beside = renderer.visible(np.arange(3))
+    alone = renderer.visible(np.array([0]))[0]
+    assert front.any() and beside.any()
+    assert not (behind & front).any()
+    assert alone.sum() > behind.sum()
+    assert coarse(np.ones((1, *HW), bool)).shape == (1, *front.shape)
+
+
+def test_swapped_masks_find_their_people(body, clip, monkeypatch):
+    """Each box asked for the other person's mask; their meshes tell."""
+    from multithumbs.backends.masks import sam
+
+    count = len(people())
+    place = np.array([[-0.7, 0.0, 4.0], [0.9, 0.0, 4.0]])[np.arange(count) % 2]
+    confidence = np.ones(count)
+    confidence[2] = confidence[3] = confidence[5] = 0
+    bodies = bodies_at(place, confidence)
+    renderer = Silhouettes(body, bodies, HW)
+    everyone = renderer.visible(np.array([0, 1]))
+    whole = np.repeat(np.repeat(everyone, 4, 1), 4, 2)[:, : HW[0], : HW[1]]
+    swapped = [whole[(row + 1) % 2] for row in range(count)]
+    monkeypatch.setattr(sam, "segment", lambda *_: Masks.from_dense(swapped, HW))
+    config = SamMasksConfig(assign_by_mesh=True)
+    found = dense(segment(clip, {}, config, bodies=bodies))
+    np.testing.assert_array_equal(found[[0, 1]], whole)  # both meshes known: swapped back
+    np.testing.assert_array_equal(found[[2, 3]], whole[[1, 0]])  # none known: boxes decide
+    np.testing.assert_array_equal(found[4], whole[0])
+    assert not found[5].any()  # its box's mask was the other one's
+    assert not found[8].any()  # alone in its frame, and no mask fits its mesh
+    with pytest.raises(ConfigError, match="assign_by_mesh"):
+        segment(clip, {}, config)
