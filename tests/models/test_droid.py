@@ -102,7 +102,10 @@ def test_update_operator_as_upstream(golden, droid) -> None:
     with torch.no_grad():
         update = droid.update(net, inp, corr, motion, ii, jj)
         alone = droid.update(net, inp, corr)
+        prepared = droid.update(net, droid.update.prepared(inp), corr, motion, ii, jj)
     assert update.frames.tolist() == [0, 2, 3]
+    for once, each in zip(prepared, update, strict=True):
+        torch.testing.assert_close(once, each, rtol=0, atol=1e-12)
     golden.check("upd_net", update.net[None].numpy())
     golden.check("upd_delta", update.delta[None].numpy())
     golden.check("upd_weight", update.weight[None].numpy())
@@ -164,6 +167,7 @@ def test_lookup_as_upstream(golden, features, form, kernels) -> None:
 def naive_lookup(source: np.ndarray, target: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """196 correlations of one cell by a double loop; ``source`` (C,), ``target`` (C, h, w)."""
     found = []
+    volume = np.einsum("c,chw->hw", source / 4, target / 4)
     for level in range(LEVELS):
         x, y = uv / 2**level
         for dx in range(-RADIUS, RADIUS + 1):
@@ -172,12 +176,12 @@ def naive_lookup(source: np.ndarray, target: np.ndarray, uv: np.ndarray) -> np.n
                 column, row = np.floor(x + dx), np.floor(y + dy)
                 for c, wx in ((column, 1 - (x + dx - column)), (column + 1, x + dx - column)):
                     for r, wy in ((row, 1 - (y + dy - row)), (row + 1, y + dy - row)):
-                        if 0 <= c < target.shape[2] and 0 <= r < target.shape[1]:
-                            total += wx * wy * (source @ target[:, int(r), int(c)]) / 16
+                        if 0 <= c < volume.shape[1] and 0 <= r < volume.shape[0]:
+                            total += wx * wy * volume[int(r), int(c)]
                 found.append(total)
-        h, w = target.shape[1] // 2, target.shape[2] // 2
+        h, w = volume.shape[0] // 2, volume.shape[1] // 2
         if level + 1 < LEVELS:
-            target = target[:, : 2 * h, : 2 * w].reshape(-1, h, 2, w, 2).mean((2, 4))
+            volume = volume[: 2 * h, : 2 * w].reshape(h, 2, w, 2).mean((1, 3))
     return np.array(found)
 
 
@@ -218,6 +222,19 @@ def test_half_precision_is_stored_and_float32_comes_out(form, kernels) -> None:
     expected = form.between(features.double(), *edges, "torch")(coords.double())
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=4e-3)
+
+
+def test_a_volume_may_be_kept_in_half_precision() -> None:
+    """Computed as the features are, stored in half the memory, also for edges that join later."""
+    features = random_features(2, 16, 8, 9)
+    first, second = torch.tensor([0]), torch.tensor([1])
+    coords = random_coords(2, 8, 9)
+    volume = CorrelationVolume.between(features, first, second, stored=torch.float16)
+    volume = volume.extended(features, second, first)
+    both = torch.tensor([0, 1]), torch.tensor([1, 0])
+    expected = CorrelationVolume.between(features, *both)(coords)
+    assert {level.dtype for level in volume.levels} == {torch.float16}
+    torch.testing.assert_close(volume(coords), expected, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("form", [CorrelationVolume, OnDemandCorrelation])

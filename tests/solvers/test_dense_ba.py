@@ -390,6 +390,19 @@ def test_frames_and_depths_outside_the_graph_stay(golden) -> None:
     assert not torch.equal(done.inverse_depth[1], inverse_depth[1])
 
 
+def test_a_graph_without_edges_moves_nothing() -> None:
+    poses, inverse_depth = random_scene(3, 4, 5)
+    none = torch.zeros(0, dtype=torch.int64)
+    flow = torch.zeros(0, 4, 5, 2, dtype=torch.float64)
+    done = dense_ba(
+        poses, inverse_depth, INTRINSICS, flow, flow, inverse_depth, none, none,
+        first_free=1, last=3,
+    )  # fmt: skip
+    assert done.failed == 0
+    torch.testing.assert_close(done.cam_from_world, poses, rtol=0, atol=1e-15)
+    assert torch.equal(done.inverse_depth, inverse_depth)
+
+
 def test_dtypes_come_back_and_inputs_stay() -> None:
     poses, inverse_depth = random_scene(3, 4, 5)
     single = inverse_depth.float()

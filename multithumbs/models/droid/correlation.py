@@ -3,7 +3,7 @@
 Facts droid.md, section 5. Both forms answer the same lookup: at each cell, 7 x 7 correlations
 around a coordinate in the target frame, on four levels of 2 x 2 mean pooling (odd borders are
 dropped), bilinear, zero outside. Channels are level-major, then the x offset, then the y offset.
-Pooling is linear, so pooling the target's features and pooling the volume is the same.
+Pooling is linear: the target's features are pooled, which is the same as pooling the volume.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FEATURE_DIVISOR = 4.0
 MIN_SIDE = 2 ** (LEVELS - 1)
 """Cells; a smaller grid has no coarsest level."""
 EDGES_AT_ONCE = 4
-"""Of the low-memory form: bounds what lives at one time, on a 48 x 64 grid 200 MB in float32."""
+"""Bounds what lives at one time: on a 48 x 64 grid 200 MB in float32."""
 
 Kernels = Literal["torch", "warp"]
 """Who looks up; ``torch`` is the reference, ``warp`` is `correlation_warp`."""
@@ -42,17 +42,21 @@ class CorrelationVolume:
         ii: Int[Tensor, " E"],
         jj: Int[Tensor, " E"],
         kernels: Kernels | None = None,
+        stored: torch.dtype | None = None,
     ) -> "CorrelationVolume":
-        """Of the frames ``ii`` (source) and ``jj``; stored in the features' dtype.
+        """Of the frames ``ii`` (source) and ``jj``; kept as ``stored`` (default as the features).
 
         Raises ValueError for a grid of fewer than 8 cells along a side.
         """
-        finest = _all_pairs(features[ii], features[jj])
-        levels = [finest]
-        for _ in range(1, LEVELS):
-            pooled = functional.avg_pool2d(levels[-1].flatten(0, 2)[:, None], 2)
-            levels.append(pooled.view(*finest.shape[:3], *pooled.shape[2:]))
-        return cls(tuple(levels), kernels or default_kernels(features))
+        pooled = _pyramid(features)
+        height, width = features.shape[2:]
+        kept = features.new_empty(0, dtype=stored)
+        levels = tuple(kept.new_empty(len(ii), height, width, *level.shape[2:]) for level in pooled)
+        for start in range(0, len(ii), EDGES_AT_ONCE):
+            part = slice(start, start + EDGES_AT_ONCE)
+            for volume, level in zip(levels, pooled, strict=True):
+                volume[part] = _all_pairs(features[ii[part]], level[jj[part]])
+        return cls(levels, kernels or "warp")
 
     def __call__(self, coords: Float[Tensor, "E h w 2"]) -> Float[Tensor, "E 196 h w"]:
         """See `interface.Correlation`; computed in the dtype of ``coords``."""
@@ -73,7 +77,7 @@ class CorrelationVolume:
         self, features: Float[Tensor, "F C h w"], ii: Int[Tensor, " N"], jj: Int[Tensor, " N"]
     ) -> "CorrelationVolume":
         """With the volumes of new edges appended."""
-        new = CorrelationVolume.between(features, ii, jj, self.kernels)
+        new = CorrelationVolume.between(features, ii, jj, self.kernels, self.levels[0].dtype)
         pairs = zip(self.levels, new.levels, strict=True)
         return CorrelationVolume(tuple(torch.cat(pair) for pair in pairs), self.kernels)
 
@@ -100,11 +104,8 @@ class OnDemandCorrelation:
 
         Raises ValueError for a grid of fewer than 8 cells along a side.
         """
-        _check_grid(features)
-        levels = [features]
-        for _ in range(1, LEVELS):
-            levels.append(functional.avg_pool2d(levels[-1], 2))
-        return cls(tuple(levels), ii, jj, kernels or default_kernels(features))
+        # On a CPU whole products by BLAS are twice as fast as the few that are needed.
+        return cls(_pyramid(features), ii, jj, kernels or ("warp" if features.is_cuda else "torch"))
 
     def __call__(self, coords: Float[Tensor, "E h w 2"]) -> Float[Tensor, "E 196 h w"]:
         """See `interface.Correlation`; computed in the dtype of ``coords``."""
@@ -112,18 +113,14 @@ class OnDemandCorrelation:
             from multithumbs.models.droid.correlation_warp import correlate
 
             return correlate(self.features, self.ii, self.jj, coords)
-        pieces = []
+        height, width = coords.shape[1:3]
+        found = coords.new_empty(len(coords), LEVELS * WINDOW**2, height, width)
         for start in range(0, len(coords), EDGES_AT_ONCE):
             part = slice(start, start + EDGES_AT_ONCE)
             source = self.features[0][self.ii[part]]
-            found = [
-                sample(_all_pairs(source, level[self.jj[part]]), coords[part] / 2**power).flatten(3)
-                for power, level in enumerate(self.features)
-            ]
-            pieces.append(torch.cat(found, dim=3).permute(0, 3, 1, 2))
-        if not pieces:
-            return coords.new_zeros(0, LEVELS * WINDOW**2, *coords.shape[1:3])
-        return torch.cat(pieces)
+            pairs = [_all_pairs(source, level[self.jj[part]]) for level in self.features]
+            found[part] = CorrelationVolume(tuple(pairs), self.kernels)(coords[part])
+        return found
 
     def keep(self, edges: Bool[Tensor, " E"] | Int[Tensor, " N"]) -> "OnDemandCorrelation":
         """Of a choice of the edges (mask or indices)."""
@@ -138,22 +135,19 @@ class OnDemandCorrelation:
         )
 
 
-def default_kernels(features: Tensor) -> Kernels:
-    """Warp on CUDA, the PyTorch reference elsewhere."""
-    return "warp" if features.is_cuda else "torch"
-
-
-def _check_grid(features: Float[Tensor, "F C h w"]) -> None:
+def _pyramid(features: Float[Tensor, "F C h w"]) -> tuple[Float[Tensor, "F C _ _"], ...]:
     height, width = features.shape[2:]
     if min(height, width) < MIN_SIDE:
         raise ValueError(f"a grid of {height} x {width} cells: DROID needs {MIN_SIDE} at least")
+    levels = [features]
+    for _ in range(1, LEVELS):
+        levels.append(functional.avg_pool2d(levels[-1], 2))
+    return tuple(levels)
 
 
 def _all_pairs(
     source: Float[Tensor, "E C h w"], target: Float[Tensor, "E C H W"]
 ) -> Float[Tensor, "E h w H W"]:
-    if source.shape == target.shape:
-        _check_grid(source)
     # Dividing before multiplying keeps half precision in its range.
     flat_source = (source / FEATURE_DIVISOR).flatten(2).transpose(1, 2)
     flat_target = (target / FEATURE_DIVISOR).flatten(2)

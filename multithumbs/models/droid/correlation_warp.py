@@ -119,7 +119,7 @@ def look_up(
         inputs = [rows, flat, 0.5**level, height * width, level * WINDOW**2]
         if len(flat):
             launch_for_torch(look_up_level, len(flat), inputs, [found])
-    return found.view(edges, -1, height, width)
+    return found.view(edges, LEVELS * WINDOW**2, height, width)
 
 
 def correlate(

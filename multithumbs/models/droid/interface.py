@@ -30,6 +30,7 @@ The pieces and where they are::
         masked people are weight 0.
     models.droid
         Droid(Architecture()): features, context and update below; official names
+            .update.prepared(inp): the context's part of the gates, once per key frame
         CorrelationVolume.between(features (F,128,h,w), ii, jj) and OnDemandCorrelation.between(...)
         upsample_convex(inverse_depth (U,h,w), upmask (U,576,h,w)) -> (U,8h,8w)
         motion_input(coords0, coords1, target) -> (E,4,h,w)
@@ -64,13 +65,15 @@ class UpdateOperator(Protocol):
     def __call__(
         self,
         net: Float[Tensor, "E C h w"],
-        inp: Float[Tensor, "E C h w"],
+        inp: Float[Tensor, "E _ h w"],
         corr: Float[Tensor, "E 196 h w"],
         motion: Float[Tensor, "E 4 h w"] | None,
         ii: Int[Tensor, " E"] | None,
         jj: Int[Tensor, " E"] | None,
     ) -> Update:
-        """``motion`` None means zeros (motion filter). ``ii`` None skips the graph aggregation.
+        """``inp`` is the source's context (C channels), or what `prepared` made of it (3 C).
+
+        ``motion`` None means zeros (motion filter). ``ii`` None skips the graph aggregation.
 
         ``jj`` is not used by the trained operator; a fake that knows the truth needs it.
         """

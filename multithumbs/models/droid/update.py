@@ -15,29 +15,52 @@ UPMASK_CHANNELS = 9 * 8 * 8
 
 
 class ConvGru(nn.Module):
-    """Convolutional GRU whose gates also see a gated mean of the hidden state."""
+    """Convolutional GRU whose gates also see a gated mean of the hidden state.
 
-    def __init__(self, hidden: int, inputs: int) -> None:
+    The gates are convolutions of (hidden state, context, rest). The context of a frame never
+    changes, so its part, a sixth of the operator's work, can be computed once (`of_context`).
+    """
+
+    def __init__(self, hidden: int, rest: int) -> None:
         super().__init__()
-        both = hidden + inputs
-        self.convz = nn.Conv2d(both, hidden, 3, padding=1)
-        self.convr = nn.Conv2d(both, hidden, 3, padding=1)
-        self.convq = nn.Conv2d(both, hidden, 3, padding=1)
+        self.hidden = hidden
+        inputs = 2 * hidden + rest
+        self.convz = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.convr = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.convq = nn.Conv2d(inputs, hidden, 3, padding=1)
         self.w = nn.Conv2d(hidden, hidden, 1)
         self.convz_glo = nn.Conv2d(hidden, hidden, 1)
         self.convr_glo = nn.Conv2d(hidden, hidden, 1)
         self.convq_glo = nn.Conv2d(hidden, hidden, 1)
 
+    def of_context(self, inp: Float[Tensor, "N C h w"]) -> Float[Tensor, "N C_times_3 h w"]:
+        """The context's part of the three gates."""
+        own = slice(self.hidden, 2 * self.hidden)
+        weight = torch.cat([conv.weight[:, own] for conv in (self.convz, self.convr, self.convq)])
+        return functional.conv2d(inp, weight, padding=1)
+
     def forward(
-        self, net: Float[Tensor, "E C h w"], x: Float[Tensor, "E I h w"]
+        self,
+        net: Float[Tensor, "E C h w"],
+        context: Float[Tensor, "E C_times_3 h w"],
+        rest: Float[Tensor, "E R h w"],
     ) -> Float[Tensor, "E C h w"]:
         whole = (self.w(net).sigmoid() * net).mean((2, 3), keepdim=True)
-        both = torch.cat([net, x], dim=1)
-        z = (self.convz(both) + self.convz_glo(whole)).sigmoid_()
-        r = (self.convr(both) + self.convr_glo(whole)).sigmoid_()
-        reset = torch.cat([r * net, x], dim=1)
-        q = (self.convq(reset) + self.convq_glo(whole)).tanh_()
+        context_z, context_r, context_q = context.chunk(3, dim=1)
+        both = torch.cat([net, rest], dim=1)
+        z = (self._without_context(self.convz, both) + context_z + self.convz_glo(whole)).sigmoid()
+        r = (self._without_context(self.convr, both) + context_r + self.convr_glo(whole)).sigmoid()
+        reset = torch.cat([r * net, rest], dim=1)
+        q = (self._without_context(self.convq, reset) + context_q + self.convq_glo(whole)).tanh()
         return (1 - z) * net + z * q
+
+    def _without_context(
+        self, conv: nn.Conv2d, x: Float[Tensor, "E I h w"]
+    ) -> Float[Tensor, "E C h w"]:
+        weight = torch.cat(
+            [conv.weight[:, : self.hidden], conv.weight[:, 2 * self.hidden :]], dim=1
+        )
+        return functional.conv2d(x, weight, conv.bias, padding=1)
 
 
 class GraphAggregation(nn.Module):
@@ -81,19 +104,23 @@ class UpdateModule(nn.Module):
         )  # fmt: skip
         self.weight = _head(hidden)
         self.delta = _head(hidden)
-        self.gru = ConvGru(hidden, 2 * hidden + hidden // 2)
+        self.gru = ConvGru(hidden, hidden + hidden // 2)
         self.agg = GraphAggregation(hidden)
+
+    def prepared(self, inp: Float[Tensor, "N C h w"]) -> Float[Tensor, "N C_times_3 h w"]:
+        """What `forward` takes in place of ``inp``; worth it where a context serves many steps."""
+        return self.gru.of_context(inp.to(self.gru.w.weight.dtype))
 
     def forward(
         self,
         net: Float[Tensor, "E C h w"],
-        inp: Float[Tensor, "E C h w"],
+        inp: Float[Tensor, "E _ h w"],
         corr: Float[Tensor, "E K h w"],
         motion: Float[Tensor, "E 4 h w"] | None = None,
         ii: Int[Tensor, " E"] | None = None,
         jj: Int[Tensor, " E"] | None = None,
     ) -> Update:
-        """See `interface.UpdateOperator`.
+        """See `interface.UpdateOperator`; ``inp`` as it is or `prepared`.
 
         Inputs may be wider than the module, which computes in its own dtype; what the geometry
         goes on with (delta, weight, damping) comes out in float32 at least.
@@ -102,8 +129,9 @@ class UpdateModule(nn.Module):
         net, inp, corr = net.to(dtype), inp.to(dtype), corr.to(dtype)
         if motion is None:
             motion = net.new_zeros(len(net), MOTION_CHANNELS, *net.shape[2:])
-        x = [inp, self.corr_encoder(corr), self.flow_encoder(motion.to(dtype))]
-        net = self.gru(net, torch.cat(x, dim=1))
+        context = inp if inp.shape[1] != net.shape[1] else self.gru.of_context(inp)
+        rest = torch.cat([self.corr_encoder(corr), self.flow_encoder(motion.to(dtype))], dim=1)
+        net = self.gru(net, context, rest)
         delta = _wide(self.delta(net)).permute(0, 2, 3, 1)
         weight = _wide(self.weight(net)).sigmoid().permute(0, 2, 3, 1)
         if ii is None:
