@@ -1,0 +1,194 @@
+"""One person's motion as another program gives it, and many of them as a `Scene`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from scipy.spatial.transform import Rotation
+
+from multithumbs.body import BodyModel
+from multithumbs.errors import ArtifactError
+from multithumbs.evaluation.scene import Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """One person's rows, SMPL's parameters in ``cam`` or in a world (the reader says which)."""
+
+    person: int
+    frame: Int64[np.ndarray, " L"]
+    pose: Float64[np.ndarray, "L 24 3"]
+    betas: Float64[np.ndarray, "L 10"]
+    transl: Float64[np.ndarray, "L 3"]
+    """smplx's."""
+    seen: Bool[np.ndarray, " L"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPath:
+    """A camera per frame."""
+
+    frame: Int64[np.ndarray, " T"]
+    K: Float64[np.ndarray, "T 3 3"]
+    world_from_cam: Float64[np.ndarray, "T 4 4"]
+
+
+def motion_of(
+    person: int, frame: Any, pose: Any, betas: Any, transl: Any, seen: Any = None
+) -> Motion:
+    """A `Motion` from whatever shapes programs use.
+
+    ``pose`` has L rows of 22 to 24 or 52 or 55 axis-angles, or rotation matrices (L, 24, 3, 3).
+    Of SMPL-H and SMPL-X the 22 joints that they share with SMPL are taken; SMPL's two hand
+    joints stay straight. ``betas`` are padded or cut to 10; SMPL-X's mean another, similar
+    space, and are taken as if they were SMPL's.
+
+    Raises:
+        ArtifactError: the arrays do not belong together.
+    """
+    frame = np.asarray(frame).reshape(-1).astype(np.int64)
+    count = len(frame)
+    pose = np.asarray(pose, np.float64)
+    if pose.ndim == 4:
+        pose = Rotation.from_matrix(pose.reshape(-1, 3, 3)).as_rotvec().reshape(len(pose), -1, 3)
+    if pose.size % max(3 * count, 1) or pose.size // max(3 * count, 1) < 22:
+        raise ArtifactError(
+            f"person {person} has a pose of shape {pose.shape} for {count} frames; expected at "
+            "least 22 rotations a frame"
+        )
+    joints = pose.reshape(count, -1, 3)
+    whole = np.zeros((count, 24, 3))
+    shared = 24 if joints.shape[1] == 24 else 22
+    whole[:, :shared] = joints[:, :shared]
+    betas = np.asarray(betas, np.float64)
+    betas = np.broadcast_to(betas.reshape(-1, betas.shape[-1]), (count, betas.shape[-1]))
+    ten = np.zeros((count, 10))
+    ten[:, : min(10, betas.shape[1])] = betas[:, :10]
+    return Motion(
+        person=person,
+        frame=frame,
+        pose=whole,
+        betas=ten,
+        transl=np.asarray(transl, np.float64).reshape(count, 3),
+        seen=np.ones(count, bool) if seen is None else np.asarray(seen, bool).reshape(count),
+    )
+
+
+def moved(motion: Motion, a_from_b: Float64[np.ndarray, "L 4 4"], body: BodyModel) -> Motion:
+    """A motion in frame ``b`` in frame ``a``; SMPL turns about its pelvis, not its origin."""
+    pelvis = rest_pelvis(motion.betas, body)
+    rotation, shift = a_from_b[:, :3, :3], a_from_b[:, :3, 3]
+    orient = Rotation.from_matrix(rotation) * Rotation.from_rotvec(motion.pose[:, 0])
+    pose = motion.pose.copy()
+    pose[:, 0] = orient.as_rotvec()
+    centre = np.einsum("nij,nj->ni", rotation, pelvis + motion.transl) + shift
+    return Motion(
+        person=motion.person,
+        frame=motion.frame,
+        pose=pose,
+        betas=motion.betas,
+        transl=centre - pelvis,
+        seen=motion.seen,
+    )
+
+
+def relating(
+    in_a: Motion, in_b: Motion, body: BodyModel
+) -> tuple[Int64[np.ndarray, " L"], Float64[np.ndarray, "L 4 4"]]:
+    """Frames and ``a_from_b`` that carry one body's pose in ``b`` onto its pose in ``a``."""
+    a_from_body, b_from_body = _from_body(in_a, body), _from_body(in_b, body)
+    return in_a.frame, a_from_body @ np.linalg.inv(b_from_body)
+
+
+def rest_pelvis(betas: Float64[np.ndarray, "L 10"], body: BodyModel) -> Float64[np.ndarray, "L 3"]:
+    """Where the pelvis of the unposed body lies, metres."""
+    rest = body.rest_joints(torch.as_tensor(betas, dtype=body.dtype))
+    return rest[:, 0].numpy().astype(np.float64)
+
+
+def _from_body(motion: Motion, body: BodyModel) -> Float64[np.ndarray, "L 4 4"]:
+    found = np.tile(np.eye(4), (len(motion.frame), 1, 1))
+    found[:, :3, :3] = Rotation.from_rotvec(motion.pose[:, 0]).as_matrix()
+    found[:, :3, 3] = rest_pelvis(motion.betas, body) + motion.transl
+    return found
+
+
+def scene_of(
+    motions: Sequence[Motion],
+    cameras: CameraPath,
+    body: BodyModel,
+    *,
+    shot_start: Int64[np.ndarray, " S"] | None = None,
+) -> Scene:
+    """Motions in the world of ``cameras``; rows of frames without a camera are left out."""
+    order = np.argsort(cameras.frame)
+    frames = cameras.frame[order]
+    kept = [m for m in motions if len(m.frame)]
+
+    def joined(name: str, empty: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
+        parts = [getattr(m, name) for m in kept]
+        return np.concatenate(parts) if parts else np.zeros((0, *empty), dtype)
+
+    person = np.concatenate([np.full(len(m.frame), m.person) for m in kept] or [np.zeros(0)])
+    frame = joined("frame", (), np.int64)
+    has_camera = np.isin(frame, frames)
+    rows = np.flatnonzero(has_camera)
+    rows = rows[np.lexsort((frame[rows], person[rows]))]
+    pose, betas, transl = (
+        joined(name, shape)[rows]
+        for name, shape in (("pose", (24, 3)), ("betas", (10,)), ("transl", (3,)))
+    )
+    return Scene(
+        person=person[rows].astype(np.int64),
+        frame=frame[rows],
+        seen=joined("seen", (), bool)[rows],
+        pose=pose,
+        betas=betas,
+        transl=transl,
+        joints_world=_joints(pose, betas, transl, body),
+        camera_frame=frames,
+        K=cameras.K[order],
+        world_from_cam=cameras.world_from_cam[order],
+        space=np.zeros(len(frames), np.int64),
+        shot_start=np.array([frames.min(initial=0)], np.int64)
+        if shot_start is None
+        else shot_start,
+    )
+
+
+def _joints(
+    pose: Float64[np.ndarray, "N 24 3"],
+    betas: Float64[np.ndarray, "N 10"],
+    transl: Float64[np.ndarray, "N 3"],
+    body: BodyModel,
+) -> Float64[np.ndarray, "N 24 3"]:
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=body.dtype)
+
+    if len(pose) == 0:
+        return np.zeros((0, 24, 3))
+    return body.posed(tensor(pose), tensor(betas), tensor(transl)).joints.numpy().astype(np.float64)
+
+
+def intrinsics(focal: Any, centre: tuple[float, float], count: int) -> Float64[np.ndarray, "T 3 3"]:
+    """Equal focal lengths along both axes, pixels."""
+    K = np.zeros((count, 3, 3))
+    K[:, 0, 0] = K[:, 1, 1] = np.asarray(focal, np.float64).reshape(-1)
+    K[:, :2, 2], K[:, 2, 2] = centre, 1
+    return K
+
+
+def field(content: Any, *names: str) -> Any:
+    """An entry at some depth. Raises ArtifactError that says which is missing."""
+    found = content
+    for depth, name in enumerate(names):
+        if not isinstance(found, Mapping) or name not in found:
+            raise ArtifactError(
+                f"the result lacks '{'/'.join(names[: depth + 1])}'; expected the file that the "
+                "program itself wrote"
+            )
+        found = found[name]
+    return found

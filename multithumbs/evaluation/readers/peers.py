@@ -1,0 +1,279 @@
+"""Other programs' results as a `Scene`: what each writes, and what its numbers mean.
+
+All give SMPL's parameters with smplx's ``transl``. Programs that keep no common world for
+several people are given one: the camera path is taken from the person who is seen longest, and
+everybody else is carried into that world from where they stand in the camera.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from multithumbs.body import BodyModel
+from multithumbs.errors import ArtifactError
+from multithumbs.evaluation.readers.data_files import read_npy, read_npz, read_pickle, read_torch
+from multithumbs.evaluation.readers.motions import (
+    CameraPath,
+    Motion,
+    field,
+    intrinsics,
+    motion_of,
+    moved,
+    relating,
+    scene_of,
+)
+from multithumbs.evaluation.scene import Scene
+
+GVHMR_FPS: Final = 30
+"""GVHMR rewrites its input at this rate."""
+PHALP_FOCAL: Final = 5000 / 256
+"""Focal length over the image's longer side that 4D-Humans and PHALP assume."""
+COMOTION_FOCAL: Final = 2.0
+"""The same for CoMotion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """The video that a result is of."""
+
+    hw: tuple[int, int]
+    fps: float
+    num_frames: int
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the image, pixels."""
+        return self.hw[1] / 2, self.hw[0] / 2
+
+
+def read_peer(program: str, path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """The result of ``program`` (one of `PEERS`).
+
+    Raises:
+        ArtifactError: unknown program; a file that is missing, damaged, refused or not its own.
+    """
+    reader = PEERS.get(program)
+    if reader is None:
+        raise ArtifactError(f"unknown program '{program}'; expected one of {', '.join(PEERS)}")
+    try:
+        return reader(path, clip, body)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path} is no result of {program} ({type(error).__name__}: {error}); expected the "
+            "file or folder that the program wrote"
+        ) from error
+
+
+def _gvhmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``hmr4d_results.pt``: one person, in the camera and in a world; SMPL-X parameters."""
+    content = read_torch(path)
+    K = np.asarray(field(content, "K_fullimg"), np.float64)
+    source = np.round(np.arange(len(K)) * clip.fps / GVHMR_FPS).astype(np.int64)
+    frame, first = np.unique(source, return_index=True)  # a frame may be written twice
+    frame, first = frame[frame < clip.num_frames], first[frame < clip.num_frames]
+
+    def motion(space: str) -> Motion:
+        part = field(content, f"smpl_params_{space}")
+        orient, pose = (np.asarray(field(part, name)) for name in ("global_orient", "body_pose"))
+        whole = np.concatenate([orient.reshape(len(K), 3), pose.reshape(len(K), -1)], axis=1)
+        return motion_of(
+            0, frame, whole[first], np.asarray(field(part, "betas"))[first],
+            np.asarray(field(part, "transl"))[first],
+        )  # fmt: skip
+
+    return _shared_world([(motion("global"), motion("incam"))], K[first], body)
+
+
+def _wham(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``wham_output.pkl``: every person in the camera and in a world of their own."""
+    pairs = []
+    for person, part in _people(read_pickle(path)):
+        frame, betas = field(part, "frame_ids"), field(part, "betas")
+        world, cam = (
+            motion_of(person, frame, field(part, "pose" + s), betas, field(part, "trans" + s))
+            for s in ("_world", "")
+        )
+        pairs.append((world, cam))
+    return _shared_world(pairs, intrinsics(np.hypot(*clip.hw), clip.centre, 1), body)
+
+
+def _phalp(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``results/*.pkl`` of 4D-Humans' ``track.py``: bodies in each frame's camera, no world."""
+    rows: dict[int, list[tuple]] = {}
+    cuts = []
+    for name in sorted(content := read_pickle(path)):
+        entry = content[name]
+        frame = int(field(entry, "time"))
+        if int(entry.get("shot", 0)) == 1:
+            cuts.append(frame)
+        for at, person in enumerate(field(entry, "tid")):
+            smpl = field(entry, "smpl")[at]
+            matrices = np.concatenate(
+                [
+                    np.reshape(field(smpl, part), (-1, 3, 3))
+                    for part in ("global_orient", "body_pose")
+                ]
+            )
+            rows.setdefault(int(person), []).append(
+                (frame, matrices, field(smpl, "betas"), field(entry, "camera")[at],
+                 int(entry["tracked_time"][at]) == 0)
+            )  # fmt: skip
+    motions = []
+    for person, found in sorted(rows.items()):
+        frame, matrices, betas, camera, seen = zip(*found, strict=True)
+        motions.append(
+            motion_of(person, frame, np.stack(matrices), np.stack(betas), np.stack(camera), seen)
+        )
+    K = intrinsics(PHALP_FOCAL * max(clip.hw), clip.centre, 1)
+    return _in_camera(motions, K, clip, body, cuts)
+
+
+def _prompthmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``results.pkl``: people and cameras in one world; SMPL-X parameters."""
+    content = read_pickle(path)
+    camera = field(content, "camera_world")
+    rotation, centre = (np.asarray(field(camera, name)) for name in ("Rwc", "Twc"))
+    motions = [
+        motion_of(
+            person, field(part, "frames"), field(part, "smplx_world", "pose"),
+            field(part, "smplx_world", "shape"), field(part, "smplx_world", "trans"),
+        )
+        for person, part in _people(field(content, "people"))
+    ]  # fmt: skip
+    middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
+    K = intrinsics(field(camera, "img_focal"), (middle[0], middle[1]), len(rotation))
+    return scene_of(motions, _path(rotation, centre, K), body)
+
+
+def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``results/<clip>``: ``camera.npy`` and ``hps/hps_track_*.npy``; bodies in the camera."""
+    camera = read_npy(path / "camera.npy")
+    rotation, centre = (np.asarray(field(camera, n)) for n in ("world_cam_R", "world_cam_T"))
+    middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
+    K = intrinsics(field(camera, "img_focal"), (middle[0], middle[1]), len(rotation))
+    cameras = _path(rotation, centre, K)
+    motions = []
+    for file in sorted((path / "hps").glob("hps_track_*.npy")):
+        part = read_npy(file)
+        motion = motion_of(
+            int(file.stem.removeprefix("hps_track_")), field(part, "frame"),
+            field(part, "pred_rotmat"), field(part, "pred_shape"), field(part, "pred_trans"),
+        )  # fmt: skip
+        motions.append(moved(motion, cameras.world_from_cam[motion.frame], body))
+    return scene_of(motions, cameras, body)
+
+
+def _slahmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``*_world_results.npz`` (SMPL-H): people and cameras of one shot in one world."""
+    content = read_npz(path)
+    trans, orient, pose = (field(content, n) for n in ("trans", "root_orient", "pose_body"))
+    people, length = trans.shape[:2]
+    shot = re.search(r"-shot-\d+-(\d+)-(\d+)", str(path.parent))
+    frame = np.arange(length) + (int(shot[1]) if shot else 0)
+    betas = field(content, "betas").reshape(people, -1, field(content, "betas").shape[-1])
+    whole = np.concatenate([orient, pose.reshape(people, length, -1)], axis=-1)
+    motions = [motion_of(i, frame, whole[i], betas[i], trans[i]) for i in range(people)]
+    # Cameras are given per person, all alike.
+    world_cam_R = np.swapaxes(field(content, "cam_R")[0], 1, 2)
+    centre = -np.einsum("nij,nj->ni", world_cam_R, field(content, "cam_t")[0])
+    fx, fy, cx, cy = np.asarray(field(content, "intrins"), np.float64).reshape(-1)[:4]
+    K = np.tile(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), (length, 1, 1))
+    return scene_of(motions, _path(world_cam_R, centre, K, frame), body)
+
+
+def _comotion(path: Path, clip: Clip, body: BodyModel) -> Scene:
+    """``*.pt``: flat rows in each frame's camera, no world; people are new after a cut."""
+    content = read_torch(path)
+    person, frame = (np.asarray(field(content, n)).reshape(-1) for n in ("id", "frame_idx"))
+    motions = [
+        motion_of(
+            int(p), frame[person == p],
+            *(np.asarray(field(content, n))[person == p] for n in ("pose", "betas", "trans")),
+        )
+        for p in np.unique(person)
+    ]  # fmt: skip
+    return _in_camera(
+        motions, intrinsics(COMOTION_FOCAL * max(clip.hw), clip.centre, 1), clip, body
+    )
+
+
+Reader = Callable[[Path, Clip, BodyModel], Scene]
+PEERS: Final[Mapping[str, Reader]] = MappingProxyType(
+    {
+        "gvhmr": _gvhmr,
+        "wham": _wham,
+        "phalp": _phalp,
+        "prompthmr": _prompthmr,
+        "tram": _tram,
+        "slahmr": _slahmr,
+        "comotion": _comotion,
+    }
+)
+"""Reader of each program's result; ``phalp`` is 4D-Humans' ``track.py`` too."""
+
+
+def _people(content: Any) -> list[tuple[int, Any]]:
+    """Entries of a dictionary by person; names that are no numbers are counted."""
+    if not isinstance(content, Mapping):
+        raise ArtifactError(f"expected a dictionary of people, got {type(content).__name__}")
+    return [
+        (int(name) if str(name).isdigit() else 10_000 + at, part)
+        for at, (name, part) in enumerate(content.items())
+    ]
+
+
+def _path(
+    rotation: np.ndarray, centre: np.ndarray, K: np.ndarray, frame: np.ndarray | None = None
+) -> CameraPath:
+    count = len(rotation)
+    world_from_cam = np.tile(np.eye(4), (count, 1, 1))
+    world_from_cam[:, :3, :3] = rotation
+    world_from_cam[:, :3, 3] = np.asarray(centre).reshape(count, 3)
+    frame = np.arange(count) if frame is None else frame
+    return CameraPath(frame=frame.astype(np.int64), K=K, world_from_cam=world_from_cam)
+
+
+def _shared_world(pairs: Sequence[tuple[Motion, Motion]], K: np.ndarray, body: BodyModel) -> Scene:
+    """Pairs of (in the world, in the camera) in the world of the longest one's camera path."""
+    if not pairs:
+        none = np.zeros((0, 3, 3))
+        return scene_of([], _path(none, np.zeros((0, 3)), none), body)
+    world, cam = max(pairs, key=lambda pair: len(pair[0].frame))
+    frame, world_from_cam = relating(world, cam, body)
+    K = np.broadcast_to(K, (len(frame), 3, 3)).copy()
+    cameras = CameraPath(frame=frame, K=K, world_from_cam=world_from_cam)
+    at = {int(f): i for i, f in enumerate(frame)}
+    motions = [world]
+    for other, seen in pairs:
+        if other is not world:
+            there = np.array([f in at for f in seen.frame.tolist()], bool)
+            index = [at[f] for f in seen.frame[there].tolist()]
+            part = Motion(
+                person=seen.person,
+                **{
+                    n: getattr(seen, n)[there] for n in ("frame", "pose", "betas", "transl", "seen")
+                },
+            )
+            motions.append(moved(part, world_from_cam[index], body))
+    return scene_of(motions, cameras, body)
+
+
+def _in_camera(
+    motions: Sequence[Motion],
+    K: np.ndarray,
+    clip: Clip,
+    body: BodyModel,
+    cuts: Sequence[int] = (),
+) -> Scene:
+    """A world that moves with the camera: all that a program without one can claim."""
+    count = clip.num_frames
+    cameras = _path(
+        np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), np.tile(K, (count, 1, 1))
+    )
+    starts = np.unique(np.array([0, *cuts], np.int64))
+    return scene_of(motions, cameras, body, shot_start=starts)
