@@ -39,8 +39,13 @@ class BoxMasksConfig(StageConfig):
     """Least intersection over union of a mask and the mesh that it is given to."""
 
     @property
-    def reads_bodies(self) -> bool:
-        """Whether the stage needs `Bodies` and the body model, to render silhouettes."""
+    def reads(self) -> tuple[str, ...]:
+        """Stages that come first (see `multithumbs.runner.configured`)."""
+        return ("detections", "bodies") if self.assign_by_mesh else ("detections",)
+
+    @property
+    def uses_body(self) -> bool:
+        """Whether results depend on the body model."""
         return self.assign_by_mesh
 
 
