@@ -33,7 +33,31 @@ class GroundConfig(StageConfig):
     """A sole higher above the floor than this hardly counts (metres)."""
 
 
-class AdamWPeopleConfig(StageConfig):
+class VPoserArchitecture(StageConfig):
+    """Sizes of VPoser v2; the defaults are those of the released checkpoint."""
+
+    neurons: int = Field(default=512, ge=1, le=8192)
+    """Width of the hidden layers."""
+    latent: int = Field(default=32, ge=1, le=1024)
+    """Numbers that describe a pose."""
+
+
+class PosePriorConfig(StageConfig):
+    """What says how likely a pose is."""
+
+    pose_prior: Literal["limits", "vposer"] = "limits"
+    """`vposer` is the paper's (a checkpoint for non-commercial research). `limits` needs none:
+    `adamw` then charges what passes a joint's limits, and `lm` keeps to the monocular fits, which
+    obey them already."""
+    vposer: VPoserArchitecture = VPoserArchitecture()
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return ("vposer",) if self.pose_prior == "vposer" else ()
+
+
+class AdamWPeopleConfig(PosePriorConfig):
     """The paper's Eq. 9-11 as printed. There is no data term away from the cuts."""
 
     name: Literal["adamw"] = "adamw"
@@ -51,7 +75,7 @@ class AdamWPeopleConfig(StageConfig):
     """Of AdamW; 0 because a decay would pull people to the origin."""
 
 
-class LmPeopleConfig(StageConfig):
+class LmPeopleConfig(PosePriorConfig):
     """Reprojection in every frame, acceleration, contact, one shape; sparse least squares."""
 
     name: Literal["lm"] = "lm"
@@ -75,6 +99,8 @@ class LmPeopleConfig(StageConfig):
     """Of the monocular orientation."""
     pose_std_rad: float = Field(default=0.2, gt=0, le=10)
     """Of a monocular joint rotation."""
+    latent_std: float = Field(default=1.0, gt=0, le=100)
+    """With `pose_prior=vposer`: of each latent number, which VPoser makes standard normal."""
     betas_std: float = Field(default=1.0, gt=0, le=10)
     """How far a person's shape may move from the mean of its fits."""
     depth_std: float = Field(default=0.3, gt=0, le=1)

@@ -24,6 +24,7 @@ from multithumbs.solvers.smoothing_contact import (
     floor_equations,
     still_equations,
 )
+from multithumbs.solvers.smoothing_latent import LatentPrior, latent_cost, latent_equations
 from multithumbs.solvers.smoothing_terms import (
     ACTIVE,
     NUM_MOTION,
@@ -76,6 +77,7 @@ def smooth(
     shape_precision: Float[Tensor, " P"],
     max_iterations: int,
     relative_tolerance: float,
+    latent: LatentPrior | None = None,
 ) -> Motion:
     """Levenberg-Marquardt with a damping of its own for every person.
 
@@ -89,6 +91,7 @@ def smooth(
         shape_precision: of each person's start shape, per squared unit of betas.
         max_iterations: linearisations at most.
         relative_tolerance: a person is done once a step gains less than this fraction.
+        latent: a learned prior of poses, or None.
     """
     people = len(motion.betas)
     person = timeline.person
@@ -100,6 +103,8 @@ def smooth(
         rows = row_costs(posed.keypoints, frames, weights, state.rotmats, state.transl)
         if contact is not None:
             rows = rows + contact_cost(contact, posed.keypoints)
+        if latent is not None:
+            rows = rows + latent_cost(latent, state.rotmats)
         bend = _bend_cost(state, curvature)
         total = rows.new_zeros(people).index_add(0, person, rows)
         total = total.index_add(0, person[: len(bend)], bend)
@@ -109,8 +114,8 @@ def smooth(
     damping = torch.full_like(best, 1e-3)
     active = torch.ones_like(best, dtype=torch.bool)
     for _ in range(max_iterations):
-        step = _step(body, frames, timeline, weights, curvature, contact, motion, start, prior,
-                     damping)  # fmt: skip
+        step = _step(body, frames, timeline, weights, curvature, contact, latent, motion, start,
+                     prior, damping)  # fmt: skip
         if step is None:
             damping = damping * 10
             if float(damping.min()) > 1e6:
@@ -181,6 +186,7 @@ def _step(
     weights: Weights,
     curvature: _Curvature,
     contact: Contact | None,
+    latent: LatentPrior | None,
     motion: Motion,
     start: Motion,
     prior: Float[np.ndarray, " P"],
@@ -193,6 +199,8 @@ def _step(
     matrix = BlockBand(len(group), NUM_MOTION)
     if contact is not None:
         equations = torch.cat([equations, floor_equations(contact, linear)], 1)
+    if latent is not None:
+        equations = torch.cat([equations, latent_equations(latent, motion.rotmats)], 1)
     rows = normal_equations(equations, frames, weights, motion.rotmats, motion.transl)
     if contact is not None:
         still = still_equations(contact, linear)

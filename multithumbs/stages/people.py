@@ -44,13 +44,18 @@ def run(
         config.gather,
     )  # fmt: skip
     rows = bridge(rows, cameras, times, config.gather)
+    vposer = None
+    if config.pose_prior == "vposer":
+        from multithumbs.backends.people.latent import load_vposer
+
+        vposer = load_vposer(work.checkpoints["vposer"], config.vposer, body.dtype)
     match config:
         case AdamWPeopleConfig():
             from multithumbs.backends.people.adamw import refine as refine_literally
 
-            rows, ground = refine_literally(body, rows, cameras, config, work.progress)
+            rows, ground = refine_literally(body, rows, cameras, config, work.progress, vposer)
         case LmPeopleConfig():
             from multithumbs.backends.people.lm import refine
 
-            rows, ground = refine(body, rows, cameras, config, work.progress)
+            rows, ground = refine(body, rows, cameras, config, work.progress, vposer)
     return to_people(body, rows, ground)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,7 +77,11 @@ class StillVideo:
         raise AssertionError
 
 
-def solve(data: OracleClip, config: PeopleConfig | None = None) -> People:
+def solve(
+    data: OracleClip,
+    config: PeopleConfig | None = None,
+    checkpoints: dict[str, Path] | None = None,
+) -> People:
     info = VideoInfo(
         sha256="0" * 64,
         hw=data.truth.hw,
@@ -90,7 +95,7 @@ def solve(data: OracleClip, config: PeopleConfig | None = None) -> People:
         shot=None,
         cut=None,
         body_npz=EMBEDDED_BODY,
-        checkpoints={},
+        checkpoints=checkpoints or {},
         progress=lambda done, total: None,
     )
     return people.run(

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from multithumbs.backends.people.ground import find_ground, move
@@ -13,6 +14,7 @@ from multithumbs.backends.people.rows import Rows
 from multithumbs.backends.threads import one_thread
 from multithumbs.body import BodyModel
 from multithumbs.config.people import AdamWPeopleConfig
+from multithumbs.models.vposer import JOINTS, VPoser
 from multithumbs.solvers.smoothing_adamw import (
     Bodies,
     Crossing,
@@ -30,13 +32,22 @@ def refine(
     cameras: Cameras,
     config: AdamWPeopleConfig,
     progress: Callable[[int, int], None],
-    latent: PoseLatent = joint_limits,
+    vposer: VPoser | None = None,
 ) -> tuple[Rows, Float64[np.ndarray, "I 4 4"]]:
-    """Rows in ``ground``, and ``ground_from_world`` of every island."""
+    """Rows in ``ground``, and ``ground_from_world`` of every island.
+
+    ``vposer`` gives Eq. 10's latent code; without it what passes the joints' limits stands in.
+    """
+    latent = joint_limits if vposer is None else partial(_code, vposer)
     if len(rows):
         rows = _minimise(body, rows, config, progress, latent)
     ground = find_ground(body, rows, cameras, config.ground)
     return move(body, rows, ground[rows.island]), ground
+
+
+def _code(vposer: VPoser, body_pose: Float[Tensor, "N 23 3"]) -> Float[Tensor, "N Z"]:
+    """Zeta of Eq. 10: the mean of what VPoser makes of a pose, hands left out."""
+    return vposer.encode(body_pose[:, :JOINTS]).mean
 
 
 def _minimise(

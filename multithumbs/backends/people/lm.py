@@ -15,9 +15,11 @@ from multithumbs.backends.threads import one_thread
 from multithumbs.body import BodyModel
 from multithumbs.config.people import LmPeopleConfig
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from multithumbs.models.vposer import VPoser
 from multithumbs.solvers.contact_detect import stand
 from multithumbs.solvers.smoothing import Motion, Timeline, smooth
 from multithumbs.solvers.smoothing_contact import SOLE_KEYPOINTS, Contact
+from multithumbs.solvers.smoothing_latent import LatentPrior
 from multithumbs.solvers.smoothing_terms import Frames, Weights
 from multithumbs.types import Cameras
 
@@ -32,18 +34,25 @@ def refine(
     cameras: Cameras,
     config: LmPeopleConfig,
     progress: Callable[[int, int], None],
+    vposer: VPoser | None = None,
 ) -> tuple[Rows, Float64[np.ndarray, "I 4 4"]]:
-    """Rows in ``ground``, and ``ground_from_world`` of every island."""
+    """Rows in ``ground``, and ``ground_from_world`` of every island.
+
+    ``vposer``: a further prior of poses, or None.
+    """
     if not len(rows):
         return rows, find_ground(body, rows, cameras, config.ground)
+    latent = None
+    if vposer is not None:
+        latent = LatentPrior(linearise=vposer.linearise, std=config.latent_std)
     total = 2 * len(rows)
     start = rows
-    rows = _solve(body, rows, start, config, None, lambda done: progress(done, total))
+    rows = _solve(body, rows, start, config, latent, None, lambda done: progress(done, total))
     ground = find_ground(body, rows, cameras, config.ground)
     rows, start = (move(body, r, ground[r.island]) for r in (rows, start))
     heights = sole_heights(body)
     rows = _solve(
-        body, rows, start, config, heights, lambda done: progress(len(rows) + done, total)
+        body, rows, start, config, latent, heights, lambda done: progress(len(rows) + done, total)
     )
     return rows, ground
 
@@ -53,6 +62,7 @@ def _solve(
     rows: Rows,
     prior: Rows,
     config: LmPeopleConfig,
+    latent: LatentPrior | None,
     sole_heights: Float64[np.ndarray, " 6"] | None,
     progress: Callable[[int], None],
 ) -> Rows:
@@ -62,7 +72,7 @@ def _solve(
     results, done = [], 0
     for piece in pieces:
         part, part_prior = rows.take(piece.rows), prior.take(piece.rows)
-        results.append(_solve_piece(body, part, part_prior, config, sole_heights, shapes))
+        results.append(_solve_piece(body, part, part_prior, config, latent, sole_heights, shapes))
         done += len(piece.rows)
         progress(min(done, len(rows)))
     pose, transl = blend(pieces, results, len(rows))
@@ -75,6 +85,7 @@ def _solve_piece(
     rows: Rows,
     prior: Rows,
     config: LmPeopleConfig,
+    latent: LatentPrior | None,
     sole_heights: Float64[np.ndarray, " 6"] | None,
     shapes: dict[int, np.ndarray],
 ) -> tuple[Float64[np.ndarray, "M 24 3"], Float64[np.ndarray, "M 3"]]:
@@ -118,6 +129,7 @@ def _solve_piece(
         shape_precision=tensor(np.where(known, KEEP_SHAPE, config.betas_std**-2.0)),
         max_iterations=config.max_iterations,
         relative_tolerance=config.relative_tolerance,
+        latent=latent,
     )
     for index, p in enumerate(people):
         shapes.setdefault(int(p), out.betas[index].numpy(force=True))
