@@ -42,13 +42,12 @@ class FlowConfig(StageConfig):
     """Frames in a row without tracking (flash, whip pan) before starting anew."""
 
 
-class VoOdometryConfig(StageConfig):
-    """Visual odometry on the background: static, rotating, zooming or free camera.
+class BackgroundMotionConfig(StageConfig):
+    """How background points tell a camera that stands, turns, zooms or travels.
 
     Thresholds in pixels refer to the reduced image (`FlowConfig.width_px`).
     """
 
-    name: Literal["vo"] = "vo"
     flow: FlowConfig = FlowConfig()
     static_px: float = Field(default=0.6, gt=0, le=5)
     """A camera stands still if no frame's median background point moves further (pixels)."""
@@ -62,18 +61,90 @@ class VoOdometryConfig(StageConfig):
     best rotation's."""
     min_parallax_deg: float = Field(default=0.2, gt=0, le=20)
     """... and if the median point's rays spread by this angle about their mean (degrees)."""
+    huber_px: float = Field(default=1.0, gt=0, le=10)
+    """Residual beyond which an observation counts linearly (pixels)."""
+    outlier_px: float = Field(default=4.0, gt=0, le=30)
+    """Residual beyond which an observation is dropped (pixels)."""
+
+
+class VoOdometryConfig(BackgroundMotionConfig):
+    """Visual odometry on the background: static, rotating, zooming or free camera."""
+
+    name: Literal["vo"] = "vo"
     triangulation_deg: float = Field(default=0.7, gt=0, le=20)
     """Angle between a point's outer rays from which it is triangulated at once (degrees)."""
     keyframe_flow: float = Field(default=0.03, gt=0, lt=1)
     """Least median motion between key-frames, as a fraction of the image's width."""
     max_keyframes: int = Field(default=60, ge=4, le=400)
     """Key-frames of the final bundle adjustment."""
-    huber_px: float = Field(default=1.0, gt=0, le=10)
-    """Residual beyond which an observation counts linearly (pixels)."""
-    outlier_px: float = Field(default=4.0, gt=0, le=30)
-    """Residual beyond which an observation is dropped (pixels)."""
     seed: int = Field(default=0, ge=0)
     """Of RANSAC's samples."""
 
 
-OdometryConfig = Annotated[StaticOdometryConfig | VoOdometryConfig, Field(discriminator="name")]
+class DroidArchitectureConfig(StageConfig):
+    """Sizes of the networks; the defaults are those of the released weights."""
+
+    features: int = Field(default=128, ge=4, le=1024)
+    """Channels of the matching features."""
+    hidden: int = Field(default=128, ge=4, le=1024)
+    """Channels of the recurrent state and of the context input."""
+
+
+class ProximityConfig(StageConfig):
+    """Which key frames DROID-SLAM compares."""
+
+    threshold: float = Field(gt=0, le=100)
+    """Largest mean flow between two key frames that are compared (cells of 8 pixels)."""
+    radius: int = Field(default=2, ge=1, le=20)
+    """Key frames back in time to which each one is always compared."""
+    suppression: int = Field(ge=0, le=20)
+    """How far, in key frames, a comparison keeps others like it away."""
+
+
+class DroidOdometryConfig(BackgroundMotionConfig):
+    """DROID-SLAM (Teed and Deng, NeurIPS 2021) with people masked out.
+
+    Shots in which the background shows no parallax are settled as by `vo`. Values are the
+    published ones for videos of unknown origin; a cell is 8 pixels of the resized frame.
+    """
+
+    name: Literal["droid"] = "droid"
+    architecture: DroidArchitectureConfig = DroidArchitectureConfig()
+    area_px: int = Field(default=384 * 512, ge=64 * 64, le=4096 * 4096)
+    """Frames are resized to about this many pixels."""
+    rules: Literal["2022", "2025"] = "2022"
+    """Which published rules the local graph follows. The released weights came with, and are
+    mostly used with, those of 2022."""
+    beta: float = Field(default=0.3, ge=0, le=1)
+    """Share of the whole flow in the distance of two key frames; the rest is that of the
+    translation alone."""
+    filter_threshold: float = Field(default=2.4, gt=0, le=50)
+    """Mean flow from which on a frame becomes a key frame (cells)."""
+    warmup: int = Field(default=8, ge=5, le=50)
+    """Key frames with which the system starts."""
+    keyframe_threshold: float = Field(default=4.0, ge=0, le=50)
+    """Key frames closer than this are dropped again (cells)."""
+    frontend: ProximityConfig = ProximityConfig(threshold=16, suppression=1)
+    """Comparisons while frames come in."""
+    window: int = Field(default=25, ge=6, le=200)
+    """Key frames back to which a new one is compared."""
+    max_edges: int = Field(default=48, ge=16, le=1000)
+    """Comparisons that are kept up to date while frames come in."""
+    motion_damping: float = Field(default=0.0, ge=0, le=1)
+    """Share of the last velocity with which the next pose is predicted (rules of 2025)."""
+    backend: ProximityConfig = ProximityConfig(threshold=22, suppression=3)
+    """Comparisons once all frames are in."""
+    backend_steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(7, 12), max_length=5
+    )
+    """Steps of each global pass."""
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry."""
+        return ("droid",)
+
+
+OdometryConfig = Annotated[
+    StaticOdometryConfig | VoOdometryConfig | DroidOdometryConfig, Field(discriminator="name")
+]
