@@ -187,7 +187,7 @@ def turned_to_ray(
 
     HMR2 learned to reproject into the crop with a focal length of 5000 px on 256 px, as if the
     camera looked at the person; through a real lens it looks past them by the angle of their
-    viewing ray. An answer that minimises that reprojection is wrong by exactly this angle: 23
+    viewing ray. An answer that minimises that reprojection is wrong by about this angle: 22
     degrees at 22 degrees off the axis, and 4 when turned back (``tests/stages/test_hmr2.py``).
     """
     pelvis = body.rest_joints(betas)[:, 0] + transl
