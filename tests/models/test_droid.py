@@ -212,6 +212,18 @@ def test_both_forms_and_both_kernels_agree() -> None:
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("form", [CorrelationVolume, OnDemandCorrelation])
+def test_cuda_finds_the_same(form) -> None:
+    features = random_features(3, 16, 9, 13)
+    ii, jj = torch.tensor([0, 1, 2]), torch.tensor([1, 2, 0])
+    coords = random_coords(3, 9, 13)
+    expected = form.between(features, ii, jj, "torch")(coords)
+    found = form.between(features.cuda(), ii.cuda(), jj.cuda())(coords.cuda())
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("kernels", ["torch", "warp"])
 @pytest.mark.parametrize("form", [CorrelationVolume, OnDemandCorrelation])
 def test_half_precision_is_stored_and_float32_comes_out(form, kernels) -> None:

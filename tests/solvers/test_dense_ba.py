@@ -194,13 +194,15 @@ def golden():
     return load_fixture("droid_ba")
 
 
-def run_golden(golden, name: str, **options) -> BundleAdjustment:
-    arrays = {k: torch.from_numpy(v) for k, v in golden.arrays.items() if k.startswith("in_")}
+def run_golden(golden, name: str, device: str = "cpu", **options) -> BundleAdjustment:
+    arrays = {
+        k: torch.from_numpy(v).to(device) for k, v in golden.arrays.items() if k.startswith("in_")
+    }
     sensor = arrays["in_disps_sens"] if name == "sensor" else None
     return dense_ba(
-        poses_from_rows(golden.arrays["in_poses"]), arrays["in_disps"], INTRINSICS,
-        arrays["in_targets"].permute(0, 2, 3, 1), arrays["in_weights"].permute(0, 2, 3, 1),
-        arrays["in_eta"], arrays["in_ii"], arrays["in_jj"],
+        poses_from_rows(golden.arrays["in_poses"]).to(device), arrays["in_disps"],
+        INTRINSICS.to(device), arrays["in_targets"].permute(0, 2, 3, 1),
+        arrays["in_weights"].permute(0, 2, 3, 1), arrays["in_eta"], arrays["in_ii"], arrays["in_jj"],
         first_free=1, last=5, sensor=sensor, **(VARIANTS[name] | options),
     )  # fmt: skip
 
@@ -315,6 +317,19 @@ def test_the_kernel_sums_what_the_reference_sums() -> None:
     assert (expected.depth == 0).any() and expected.pose.isfinite().all()
     for found, wanted in zip(edge_terms_by_warp(*arguments), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", VARIANTS)
+def test_cuda_gives_the_same_adjustment(golden, name: str) -> None:
+    done, expected = run_golden(golden, name, device="cuda"), run_golden(golden, name)
+    assert done.cam_from_world.is_cuda and done.failed == 0
+    for found, wanted in (
+        (done.cam_from_world, expected.cam_from_world),
+        (done.inverse_depth, expected.inverse_depth),
+    ):
+        torch.testing.assert_close(found.cpu(), wanted, rtol=0, atol=1e-10)
 
 
 def test_masked_cells_do_not_matter() -> None:
