@@ -302,6 +302,25 @@ def test_other_weights_are_refused_in_one_line(detector, damage, tmp_path, capsy
     assert capsys.readouterr() == ("", "")
 
 
+def test_published_buffers_that_are_computed_today_are_no_fault(tmp_path):
+    """The sizes of the published files show that they hold them: 230496 bytes in the tiny one."""
+    import safetensors.torch
+
+    path = saved(make(DINO), tmp_path)
+    tensors = safetensors.torch.load_file(path)
+    tables = [key for key in tensors if key.endswith("self.relative_position_bias_table")]
+    assert len(tables) == 4
+    for key in tables:
+        index = key.replace("relative_position_bias_table", "relative_position_index")
+        tensors[index] = torch.zeros(16, 16, dtype=torch.int64)
+    safetensors.torch.save_file(tensors, tmp_path / "published.safetensors")
+    video = FrameList(frames(2))
+    plain, published = (
+        run(DINO, file, video, (0, 2)) for file in (path, tmp_path / "published.safetensors")
+    )
+    np.testing.assert_array_equal(plain.box_xyxy, published.box_xyxy)
+
+
 def test_without_the_library_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     for config in (RTDETR, DINO):
