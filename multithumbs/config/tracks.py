@@ -85,6 +85,11 @@ class Hungarian3DConfig(StageConfig):
     """Largest dissimilarity of clothes of such tracks."""
     min_rows: int = Field(default=4, ge=1, le=1000)
     """Tracks with fewer rows are dropped, unless the shot itself is shorter."""
+    sparse_rows: int = Field(default=12, ge=0, le=1000)
+    """Tracks with fewer rows than this must be seen in `min_density` of their span's frames:
+    a few scattered misfits of someone half hidden are no person more."""
+    min_density: float = Field(default=0.3, ge=0, le=1)
+    """See `sparse_rows`."""
 
 
 class PhalpConfig(StageConfig):
@@ -167,17 +172,21 @@ class SegFollowConfig(StageConfig):
     duplicate_iou: float = Field(default=0.7, gt=0, le=1)
     """Two masks of one frame that overlap by more are one person's."""
 
-    motion_weight: float = Field(default=0.6, ge=0, le=1)
+    motion_weight: float = Field(default=0.5, ge=0, le=1)
     """Share of motion consistency in the score by which a mask is selected; affinity has the
     rest."""
     motion_memory_s: float = Field(default=0.5, gt=0, le=10)
     """Time in which the motion of an unseen person loses its say, seconds."""
-    iou_gate: float = Field(default=0.3, ge=0, le=1)
-    """Least IoU of a mask's box with the predicted one."""
+    iou_gate: float = Field(default=0.2, ge=0, le=1)
+    """Least IoU of a mask's box with the predicted one..."""
+    min_affinity: float = Field(default=0.4, ge=0, le=1)
+    """...with this likeness to the memory, at least (it is 0.5 where nothing is known)."""
     containment: float = Field(default=0.7, gt=0, le=1)
     """Or: least share of the mask's box inside the predicted one, grown by `reach_per_s`..."""
-    min_affinity: float = Field(default=0.6, ge=0, le=1)
-    """...if it looks as much like the memory."""
+    return_affinity: float = Field(default=0.8, ge=0, le=1)
+    """...with this likeness."""
+    min_total: float = Field(default=0.4, ge=0, le=1)
+    """Least score of a selected mask."""
     max_growth: float = Field(default=0.5, gt=0, le=3)
     """Largest growth (natural logarithm of the box's area) of somebody taken up again so."""
     reach_per_s: float = Field(default=0.7, ge=0, le=10)
@@ -192,10 +201,10 @@ class SegFollowConfig(StageConfig):
     """Reliable sights in a row before the motion is corrected by them."""
     patience: int = Field(default=12, ge=1, le=1000)
     """Unreliable sights in a row after which the motion begins anew."""
-    doubt_damping: float = Field(default=0.9, ge=0, le=1)
-    """Factor on the velocity at each unreliable sight."""
     box_noise: float = Field(default=0.03, gt=0, le=1)
     """Standard deviation of a mask's box, in heights."""
+    part_noise: float = Field(default=0.1, gt=0, le=1)
+    """The same of a box that was moved to contain an unreliable sight, in heights."""
     acceleration: float = Field(default=1.5, gt=0, le=100)
     """Standard deviation of the acceleration, in heights per square second."""
     initial_speed: float = Field(default=1.0, gt=0, le=100)
@@ -203,7 +212,7 @@ class SegFollowConfig(StageConfig):
 
     memory_rate: float = Field(default=0.15, gt=0, le=1)
     """Share of a perfectly consistent and confident sight in the memory of the appearance."""
-    colour_bins: int = Field(default=8, ge=0, le=32)
+    colour_bins: int = Field(default=12, ge=0, le=32)
     """Steps per axis of the colour histograms (CIELAB) that are compared; 0 reads no frame."""
 
     confirm_hits: int = Field(default=4, ge=1, le=100)

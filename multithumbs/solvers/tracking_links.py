@@ -28,11 +28,19 @@ def track(seen: Observations, config: Hungarian3DConfig) -> Int64[np.ndarray, " 
     tracks = _chains(tracklets, link(seen, tracklets, config))
     num_frames = len(np.unique(seen.frame))
     enough = min(config.min_rows, num_frames)
-    kept = sorted((rows for rows in tracks if len(rows) >= enough), key=lambda rows: rows[0])
+    kept = sorted(
+        (rows for rows in tracks if len(rows) >= enough and _dense(seen.frame[rows], config)),
+        key=lambda rows: rows[0],
+    )
     label = np.full(len(seen), -1, dtype=np.int64)
     for index, rows in enumerate(kept):
         label[rows] = index
     return label
+
+
+def _dense(frame: Int64[np.ndarray, " R"], config: Hungarian3DConfig) -> bool:
+    span = int(frame[-1] - frame[0]) + 1
+    return len(frame) >= config.sparse_rows or len(frame) >= config.min_density * span
 
 
 def merge(

@@ -151,6 +151,20 @@ def test_duplicates_and_flashes_are_dropped() -> None:
     assert (label[person == 1] == -1).all()
 
 
+def test_a_few_scattered_sights_are_no_person() -> None:
+    frames = 60
+    paths = np.stack([walk([-1, 0, 5], [0, 0, 5], frames), walk([2, 0, 9], [2, 0, 9], frames)])
+    visible = np.ones((2, frames), dtype=bool)
+    visible[1] = False
+    visible[1, [10, 12, 15, 19, 24, 28, 33, 38, 43]] = True
+    seen, person = observe(paths, visible)
+    label = track(seen, Hungarian3DConfig())
+    assert (label[person == 0] == 0).all()
+    assert (label[person == 1] == -1).all()
+    credulous = track(seen, Hungarian3DConfig(min_density=0))
+    assert (credulous[person == 1] == 1).any()
+
+
 def test_a_shot_of_one_frame_keeps_its_people() -> None:
     paths = np.stack([walk([-1, 0, 5], [-1, 0, 5], 1), walk([1, 0, 5], [1, 0, 5], 1)])
     seen, _ = observe(paths, np.ones((2, 1), dtype=bool))
