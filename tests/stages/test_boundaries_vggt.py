@@ -236,6 +236,16 @@ def test_the_alignment_takes_the_scene(body, cut):
         assert error.max() < 0.25
 
 
+def test_the_alignment_of_a_scene_with_a_longer_lens_keeps_people_in_the_picture(body, cut):
+    """The fits assumed 550 px, the reconstruction says 715: bodies go back by that factor."""
+    scene = scene_of(body, cut, VggtBoundariesConfig(), focal=715.0)
+    assert scene.status is CutStatus.ALIGNED, scene.reason
+    work = cuts.work_at_cut(LmAlignmentConfig(), HW)
+    found = alignment.run(work, boundaries=scene, **cuts.inputs(cut))
+    assert found.status is CutStatus.ALIGNED, found.reason
+    assert np.median(found.residual_px) < 3
+
+
 def nans(prediction):
     return prediction._replace(depth=prediction.depth * torch.nan)
 

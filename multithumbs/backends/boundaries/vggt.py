@@ -69,6 +69,11 @@ def load_network(config: VggtBoundariesConfig, checkpoint: Path, device: str) ->
         name=config.weights,
         keep=partial(official_key, point_head=point_head),
     )
+    return ready(network, device)
+
+
+def ready(network: Vggt, device: str) -> Vggt:
+    """The loaded network for evaluation on its device."""
     network.eval().requires_grad_(requires_grad=False).to(device)
     if device.startswith("cuda"):
         # Rounded once here instead of by autocast in every call; norms stay in float32.
