@@ -8,14 +8,16 @@ import numpy as np
 import torch
 
 from multithumbs.backends.alignment import algorithm1
+from multithumbs.backends.boundaries import vggt
 from multithumbs.backends.boundaries.side import BoundarySide, gather_side
+from multithumbs.backends.boundaries.vggt_input import fit_frame
+from multithumbs.backends.boundaries.vggt_views import Views
 from multithumbs.backends.people.finish import to_people
 from multithumbs.backends.people.gaps import bridge
 from multithumbs.backends.people.gather import gather
 from multithumbs.backends.people.ground import find_ground, move
 from multithumbs.backends.people.rows import Rows
 from multithumbs.bench.methods import Method
-from multithumbs.bench.scene_scale import metres_per_unit
 from multithumbs.body import EMBEDDED_BODY, BodyModel
 from multithumbs.export.result import build_result
 from multithumbs.solvers.smoothing_canonical import (
@@ -28,7 +30,7 @@ from multithumbs.stages import cameras as cameras_stage
 from multithumbs.stages import identities as identities_stage
 from multithumbs.stages import people as people_stage
 from multithumbs.synth.clip_oracle import ClipOracle
-from multithumbs.types import Alignment, Cameras, CutStatus, Identities, People
+from multithumbs.types import Alignment, BoundaryScene, Cameras, Identities, People
 from multithumbs.types.outputs import Result
 from multithumbs.types.work import Runtime, Work
 
@@ -43,7 +45,7 @@ def solve(
 
     Raises what the stages raise: a clip on which a method fails has no result.
     """
-    alignment = tuple(_align(method, clip, cut, body) for cut in range(len(clip.boundaries)))
+    alignment = tuple(align(method, clip, cut, body) for cut in range(len(clip.shots) - 1))
     parts: dict[str, Any] = {
         "detections": tuple(p.detections for p in clip.perceived),
         "keypoints": tuple(p.keypoints for p in clip.perceived),
@@ -91,13 +93,41 @@ def _work(clip: ClipOracle, config: Any, progress: Callable[[int, int], None]) -
     )
 
 
-def sides_of(
-    clip: ClipOracle, cut: int, *, window_frames: int, min_confidence: float
+def boundary_scene(method: Method, clip: ClipOracle, cut: int, body: BodyModel) -> BoundaryScene:
+    """What the `vggt` back-end makes of a cut's reconstruction."""
+    config, found = method.boundaries, clip.reconstructions[cut]
+    fit = fit_frame(
+        clip.truth.hw, config.fit, config.architecture.image_size, config.architecture.patch_size
+    )
+    known = np.isfinite(found.depth) & (found.trust >= config.min_confidence)
+    depth = np.where(known, found.depth, np.nan)
+    v, u = np.indices(fit.hw) + 0.5
+    pixels = np.stack([u, v, np.ones_like(u)], axis=-1)
+    rays = pixels @ np.linalg.inv(fit.net_from_full @ found.K).transpose(0, 2, 1)[:, None]
+    cam = rays * depth[..., None]
+    turn, shift = found.scene_from_cam[:, :3, :3], found.scene_from_cam[:, None, None, :3, 3]
+    views = Views(
+        fit=fit,
+        K=found.K,
+        scene_from_cam=found.scene_from_cam,
+        points=np.einsum("vij,vhwj->vhwi", turn, cam) + shift,
+        depth=depth,
+        trust=np.where(known, found.trust, 0.0),
+    )
+    sides = _sides(clip, cut, config.window_frames, config.min_keypoint_confidence)
+    if max(len(side) for side in sides) == 0:
+        return vggt.failed(sides, "nobody is seen on either side of the cut")
+    return vggt.scene_from_views(sides, views, body, config, "cpu")
+
+
+def _sides(
+    clip: ClipOracle, cut: int, window_frames: int, min_confidence: float
 ) -> tuple[BoundarySide, BoundarySide]:
     """The people on both sides of a cut."""
+    start = int(clip.shots.start[cut + 1])
     before, after = (
         gather_side(
-            int(clip.boundaries[cut].frame[side]),
+            start - 1 + side,
             shot.detections, shot.keypoints, shot.bodies, shot.tracks, clip.masks[cut + side],
             window_frames=window_frames, min_confidence=min_confidence,
         )
@@ -106,21 +136,13 @@ def sides_of(
     return before, after
 
 
-def _align(method: Method, clip: ClipOracle, cut: int, body: BodyModel) -> Alignment:
+def align(method: Method, clip: ClipOracle, cut: int, body: BodyModel) -> Alignment:
+    """Boundary scene and alignment of one cut."""
     limits = method.alignment.limits
-    sides = sides_of(
-        clip, cut, window_frames=limits.window_frames,
-        min_confidence=limits.min_keypoint_confidence,
-    )  # fmt: skip
-    scene = clip.boundaries[cut]
+    sides = _sides(clip, cut, limits.window_frames, limits.min_keypoint_confidence)
     if method.aligned_by == "nothing":
-        return algorithm1.failed(scene, "this method relates no cuts")
-    scale = metres_per_unit(scene, sides, body, method.scene_scale)
-    if scale is None:
-        reason = "nobody is seen on either side of the cut: the scene has no scale"
-        scene = replace(scene, status=CutStatus.FAILED, reason=reason)
-    else:
-        scene = replace(scene, metres_per_unit=scale)
+        return algorithm1.failed(vggt.failed(sides, ""), "this method relates no cuts")
+    scene = boundary_scene(method, clip, cut, body)
     stages = {"stages": (1, 2, 3), "one-stage": (3,), "scene": ()}[method.aligned_by]
     return algorithm1.align(sides, scene, body, method.alignment, stages=stages)
 

@@ -8,6 +8,7 @@ from multithumbs.config.alignment import (
     AlignmentConfig,
     LmAlignmentConfig,
 )
+from multithumbs.config.boundaries_vggt import CommonPlaceConfig, VggtBoundariesConfig
 from multithumbs.config.cameras import (
     CamerasConfig,
     LiteralCamerasConfig,
@@ -33,9 +34,8 @@ class Method:
     ``scene``: bodies stay where the boundary scene's cameras put them; ``nothing``: no cut is
     related at all."""
     alignment: AlignmentConfig = field(default_factory=LmAlignmentConfig)
-    scene_scale: Literal["robust", "extent"] = "robust"
-    """How a reconstruction's unit is found; ``extent`` is the paper's maximum
-    centroid-to-vertex ratio (section 3.1)."""
+    boundaries: VggtBoundariesConfig = field(default_factory=VggtBoundariesConfig)
+    """What is made of a reconstruction; its network is what an oracle replaces."""
     cameras: CamerasConfig = field(default_factory=PoseGraphCamerasConfig)
     identities: IdentitiesConfig = field(default_factory=HungarianIdentitiesConfig)
     people: PeopleConfig = field(default_factory=LmPeopleConfig)
@@ -57,6 +57,10 @@ _DISTANCE: Final = HungarianIdentitiesConfig(
     pose_weight=0.0, across_islands=False,
 )  # fmt: skip
 
+_PAPER_SCALE: Final = VggtBoundariesConfig(
+    scale="paper", max_log_spread=5.0, common_place=CommonPlaceConfig(required=False)
+)
+
 _OURS: Final = Method(name="ours", title="this project's default back-ends")
 
 METHODS: Final[dict[str, Method]] = {
@@ -67,7 +71,7 @@ METHODS: Final[dict[str, Method]] = {
             name="literal",
             title="Algorithm 1 and Eq. 6-11 of Multi-THuMBS as printed",
             alignment=AdamWAlignmentConfig(),
-            scene_scale="extent",
+            boundaries=_PAPER_SCALE,
             cameras=LiteralCamerasConfig(),
             identities=_AS_PRINTED,
             people=AdamWPeopleConfig(),

@@ -46,6 +46,42 @@ class AlignmentLimitsConfig(StageConfig):
     the image."""
 
 
+class TogetherConfig(StageConfig):
+    """Ours, before Algorithm 1: the cameras of a scene that was not found from its people
+    (`boundaries=vggt`) are adjusted until those who stand on both sides of the cut agree."""
+
+    enabled: bool = True
+    """Whether to do it."""
+    rotation_std_deg: float = Field(default=3.0, gt=0, le=90)
+    """Error of the scene's relative rotation (degrees)."""
+    translation_std_of_baseline: float = Field(default=0.1, gt=0, le=5)
+    """Error of its relative translation, as a fraction of the cameras' distance."""
+    translation_std_m: float = Field(default=0.15, gt=0, le=10)
+    """Least error of it (metres)."""
+    transform_rad: float = Field(default=0.15, gt=0, le=1.5)
+    """The scene's rotation error when people are first paired, radians."""
+    refined_transform_rad: float = Field(default=0.06, gt=0, le=1.5)
+    """The same after a first adjustment, radians."""
+    orientation_rad: float = Field(default=0.35, gt=0, le=3.2)
+    """Error between the orientations of one person's two bodies, radians."""
+    pose_m: float = Field(default=0.12, gt=0, le=1)
+    """Root mean square distance of one person's two bodies once superimposed, metres."""
+    log_size: float = Field(default=0.1, gt=0, le=1)
+    """Error of a monocular body's size and depth (natural logarithm)."""
+    gate: float = Field(default=16.0, gt=0, le=200)
+    """Cost (squared standard deviations) above which a pair is no candidate."""
+    max_hypotheses: int = Field(default=12, ge=1, le=1000)
+    """Assignments that are adjusted side by side."""
+    min_common_keypoints: int = Field(default=6, ge=4, le=23)
+    """Keypoints that both views of a person must see."""
+    max_pair_cost: float = Field(default=3.0, gt=0, le=50)
+    """Largest robust cost per common keypoint of a pair (squared standard deviations)."""
+    min_inliers: float = Field(default=0.6, ge=0, le=1)
+    """Least share of a pair's common keypoints on which both images agree."""
+    max_iterations: int = Field(default=30, ge=1, le=1000)
+    """Levenberg-Marquardt iterations of one adjustment."""
+
+
 class LmAlignmentConfig(StageConfig):
     """Eq. 1-5 by Levenberg-Marquardt, with two terms and one weight of ours.
 
@@ -57,6 +93,7 @@ class LmAlignmentConfig(StageConfig):
     name: Literal["lm"] = "lm"
     objective: Eq1Config = Eq1Config()
     limits: AlignmentLimitsConfig = AlignmentLimitsConfig()
+    together: TogetherConfig = TogetherConfig()
     pair_weight: float = Field(default=1e6, ge=0, le=1e9)
     """Ours: weight of the squared distance (metres) between the pelvises of a matched pair,
     so that each takes the depth that both views agree upon."""

@@ -8,6 +8,7 @@ box. Pairs beyond `GATE` are no pairs. Matching knows nothing of identities, so 
 identity costs in the identity numbers and nowhere else.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,10 @@ class Matches:
 def match(predicted: Scene, true: Scene, hw: tuple[int, int]) -> Matches:
     """Match every frame on its own. True people whom the camera does not see well may be
     matched too (they are not demanded, but a row on them is no false one)."""
-    predicted_uv, true_uv = predicted.uv(), true.uv()
-    inside = _inside(true_uv, hw)
     rows: list[tuple[int, int, float]] = []
-    for frame in np.intersect1d(predicted.frame, true.frame).tolist():
-        p = np.flatnonzero(predicted.frame == frame)
-        t = np.flatnonzero(true.frame == frame)
-        cost = _distances(predicted_uv[p], true_uv[t], inside[t])
+    for _, t, p, cost in frame_distances(predicted, true, hw):
+        if not (len(t) and len(p)):
+            continue
         # Beyond the gate one pair is as bad as another, and worse than any pair within it.
         i, j = linear_sum_assignment(np.minimum(cost, 10 * GATE))
         good = cost[i, j] <= GATE
@@ -61,6 +59,25 @@ def match(predicted: Scene, true: Scene, hw: tuple[int, int]) -> Matches:
         predicted_row=np.array([row[1] for row in rows], np.int64)[order],
         distance=np.array([row[2] for row in rows], np.float64)[order],
     )
+
+
+def frame_distances(
+    predicted: Scene, true: Scene, hw: tuple[int, int]
+) -> Iterator[
+    tuple[
+        int,
+        Int64[np.ndarray, " Q"],
+        Int64[np.ndarray, " P"],
+        Float64[np.ndarray, "Q P"],
+    ]
+]:
+    """Every frame that has anyone: its number, true rows, predicted rows, their distances."""
+    predicted_uv, true_uv = predicted.uv(), true.uv()
+    inside = _inside(true_uv, hw)
+    for frame in np.union1d(predicted.frame, true.frame).tolist():
+        p = np.flatnonzero(predicted.frame == frame)
+        t = np.flatnonzero(true.frame == frame)
+        yield frame, t, p, _distances(predicted_uv[p], true_uv[t], inside[t])
 
 
 def _inside(uv: Float64[np.ndarray, "N 24 2"], hw: tuple[int, int]) -> Bool[np.ndarray, "N 24"]:

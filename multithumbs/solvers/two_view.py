@@ -64,6 +64,16 @@ class NoiseModel(NamedTuple):
     """Where Geman-McClure's loss begins to forget a keypoint."""
 
 
+class CameraPrior(NamedTuple):
+    """What is known of the relation between the cameras beside the people."""
+
+    b_from_a: Float[Tensor, "4 4"]
+    rotation_std: float
+    """Radians."""
+    translation_std: float
+    """Metres."""
+
+
 class PairObservations(NamedTuple):
     """Both views of each slot's person: view 0 is ``a``, view 1 is ``b``."""
 
@@ -145,13 +155,14 @@ def adjust(
     noise: NoiseModel,
     *,
     background: BackgroundMatches | None = None,
+    prior: CameraPrior | None = None,
     max_iterations: int = 30,
 ) -> TwoViewFit:
     """Adjust all hypotheses side by side, from their rigid transforms."""
     state = _start(observations, b_from_a, noise)
     solution = lm.solve(
-        lambda s: _linearise(s, observations, noise, background),
-        lambda s: _evaluate(s, observations, noise, background),
+        lambda s: _linearise(s, observations, noise, background, prior),
+        lambda s: _evaluate(s, observations, noise, background, prior),
         lambda s, step: _retract(s, step, observations, noise),
         _select,
         state,
@@ -208,6 +219,7 @@ def _evaluate(
     seen: PairObservations,
     noise: NoiseModel,
     background: BackgroundMatches | None,
+    camera: CameraPrior | None,
 ) -> Float[Tensor, " H"]:
     residuals = _residuals(state, seen, noise)
     loss, _, _ = _robust_terms(residuals, seen, noise)
@@ -215,7 +227,17 @@ def _evaluate(
     cost = loss.sum((1, 2, 3)) + prior.sum(-1)
     if background is not None:
         cost = cost + background_model(state.b_from_a, background).cost
+    if camera is not None:
+        cost = cost + (prior_residual(state.b_from_a, camera) ** 2).sum(-1)
     return cost
+
+
+def prior_residual(b_from_a: Float[Tensor, "H 4 4"], camera: CameraPrior) -> Float[Tensor, "H 6"]:
+    """Rotation, then translation from a prior's relation, in its standard deviations."""
+    turn = b_from_a[:, :3, :3] @ camera.b_from_a[:3, :3].T
+    angle = rotations.axis_angle_from_matrix(turn) / camera.rotation_std
+    shift = b_from_a[:, :3, 3] - turn @ camera.b_from_a[:3, 3]
+    return torch.cat([angle, shift / camera.translation_std], dim=-1)
 
 
 def _point_system(
@@ -273,6 +295,7 @@ def _linearise(
     seen: PairObservations,
     noise: NoiseModel,
     background: BackgroundMatches | None,
+    camera: CameraPrior | None,
 ) -> lm.Linearisation:
     error, weight, by_view, by_point, residuals = _point_system(state, seen, noise)
     # A camera step (w, v) is b_from_a <- exp(w) b_from_a + v: it moves the point in b.
@@ -317,12 +340,21 @@ def _linearise(
         hypotheses, total - 6, total - 6
     )
     gradient = torch.cat([shared_gradient[..., :6].sum(1), nuisance_gradient.flatten(1)], dim=-1)
-    cost = _evaluate(state, seen, noise, None)
+    cost = _evaluate(state, seen, noise, None, camera)
     if background is not None:
         model = background_model(state.b_from_a, background)
         hessian[:, :6, :6] += model.hessian
         gradient[:, :6] += model.gradient
         cost = cost + model.cost
+    if camera is not None:
+        # Residuals: w + dw and t + v - (R R0^T) t0; a left step turns both R and t, so that the
+        # translation's residual turns with it: to first order it only gains v.
+        residual = prior_residual(state.b_from_a, camera)
+        precision = residual.new_tensor(
+            [1 / camera.rotation_std] * 3 + [1 / camera.translation_std] * 3
+        )
+        hessian[:, :6, :6] += torch.diag(precision**2)
+        gradient[:, :6] += precision * residual
     return lm.Linearisation(cost, gradient, hessian)
 
 

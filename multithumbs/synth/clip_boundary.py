@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, zoom
+from scipy.ndimage import maximum_filter, minimum_filter, zoom
 from scipy.spatial.transform import Rotation
 
 from multithumbs.body import BodyModel
@@ -14,12 +14,23 @@ from multithumbs.synth.clip_noise import BoundaryNoise
 from multithumbs.synth.room import build_room
 from multithumbs.synth.scene import Scene
 from multithumbs.synth.truth import Truth
-from multithumbs.types import BoundaryScene, CutStatus
 
-STRIDE = 8
-"""Pixels per point of the map in either direction."""
-EDGE = 0.06
-"""Relative step in depth within three points that makes an edge: points smear across it."""
+GRID = (294, 518)
+"""Rows and columns that such a model makes of a frame of 720 x 1280."""
+EDGE = 0.05
+"""Relative step in depth between neighbours that makes an edge: points smear across it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconstruction:
+    """What the network would put out, lengths in a unit of its own."""
+
+    K: Float64[np.ndarray, "2 3 3"]
+    """Of the full frames, pixels."""
+    scene_from_cam: Float64[np.ndarray, "2 4 4"]
+    depth: Float64[np.ndarray, "2 h w"]
+    trust: Float64[np.ndarray, "2 h w"]
+    """At least 1, as VGGT's confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +51,8 @@ class Stage:
         self._rooms: dict[int, list[Mesh]] = {}
         self._faces = body.faces.numpy()
 
-    def see(self, frame: int, stride: int = STRIDE) -> Seen:
-        """Ray-cast one frame through its true camera."""
+    def see(self, frame: int, grid: tuple[int, int] = GRID) -> Seen:
+        """Ray-cast one frame through its true camera, on a grid that covers the image."""
         truth, room = self._truth, self._scene.shot_of(frame).room
         if room not in self._rooms:
             built = build_room(self._scene.rooms[room], painted=False)
@@ -49,8 +60,8 @@ class Stage:
         rows = np.flatnonzero(truth.frame == frame)
         people = [Mesh(self.vertices(int(row)), self._faces) for row in rows]
         hits = cast(
-            [*people, *self._rooms[room]], truth.K[frame], truth.hw,
-            cam_from_world=np.linalg.inv(truth.world_from_cam[frame]), stride=stride,
+            [*people, *self._rooms[room]], on_grid(truth.K[frame], truth.hw, grid), grid,
+            cam_from_world=np.linalg.inv(truth.world_from_cam[frame]),
         )  # fmt: skip
         person = np.full(hits.mesh.shape, -1, np.int64)
         for index, row in enumerate(rows):
@@ -66,72 +77,75 @@ class Stage:
         return self._body.vertices(pose, betas, transl).numpy().astype(np.float64)
 
 
+def on_grid(
+    K: Float64[np.ndarray, "3 3"], hw: tuple[int, int], grid: tuple[int, int]
+) -> Float64[np.ndarray, "3 3"]:
+    """Intrinsics of an image that is scaled to a grid's rows and columns."""
+    return np.diag([grid[1] / hw[1], grid[0] / hw[0], 1.0]) @ K
+
+
 def reconstruct(
     stage: Stage, truth: Truth, cut: int, noise: BoundaryNoise, rng: np.random.Generator
-) -> BoundaryScene:
+) -> Reconstruction:
     """The frames ``cut - 1`` and ``cut`` in one space of unknown scale.
 
-    Two places get a relation too: such a model always gives one, and its confidence is hardly
-    lower. It is for later stages to find out.
+    Two places get a relation too: such a model always gives one, and trusts itself hardly less.
+    It is for the stages to find out.
     """
     frames = np.array([cut - 1, cut])
     views = [stage.see(int(frame)) for frame in frames]
     true = np.linalg.inv(truth.world_from_cam[frames[0]]) @ truth.world_from_cam[frames[1]]
-    one_place = truth.shot_room[truth.shot_of_frame(cut - 1)] == truth.shot_room[
-        truth.shot_of_frame(cut)
-    ]  # fmt: skip
+    rooms = [int(truth.shot_room[truth.shot_of_frame(int(frame))]) for frame in frames]
     shared = set(np.unique(views[0].person)) & set(np.unique(views[1].person)) - {-1}
-    overlap = min(_overlap(views, truth, frames, k) for k in (0, 1)) if one_place else 0.0
+    overlap = 0.0
+    if rooms[0] == rooms[1]:
+        overlap = min(_overlap(views, truth, frames, k) for k in (0, 1))
     factor = noise.heavy_factor if rng.uniform() < noise.heavy_share else 1.0
     if overlap < noise.min_overlap:
         factor = noise.heavy_factor
-    guess = not one_place or (overlap < noise.min_overlap and not shared)
+    guess = rooms[0] != rooms[1] or (overlap < noise.min_overlap and not shared)
     relation = _guess(rng) if guess else _disturbed(true, noise, factor, rng)
     K = truth.K[frames].copy()
     K[:, :2, :2] *= np.exp(noise.log_focal * rng.normal())
-    points, confidence = [], []
-    for k, view in enumerate(views):
-        depth, sure = _noisy_depth(view, noise, rng)
-        cam = _unprojected(depth, K[k])
-        place = np.eye(4) if k == 0 else relation
-        points.append(cam @ place[:3, :3].T + place[:3, 3])
-        confidence.append(sure * (rng.uniform(0.6, 0.9) if guess else rng.uniform(0.8, 1.0)))
-    unit = np.nanmean(np.linalg.norm(points[0], axis=-1)) * np.exp(noise.log_unit * rng.normal())
+    depth, trust = [], []
+    for view in views:
+        found, sure = _noisy_depth(view, noise, rng)
+        depth.append(found)
+        sure = sure * (rng.uniform(0.7, 0.95) if guess else rng.uniform(0.85, 1.0))
+        trust.append(1 / (1 - 0.97 * np.clip(sure, 0, 1)))
+    unit = np.nanmean(depth[0]) * np.exp(noise.log_unit * rng.normal())
     relation = relation.copy()
     relation[:3, 3] /= unit
-    return BoundaryScene(
-        status=CutStatus.ALIGNED,
-        reason="",
-        frame=frames,
+    return Reconstruction(
         K=K,
         scene_from_cam=np.stack([np.eye(4), relation]),
-        metres_per_unit=1.0,
-        points_scene=np.stack(points) / unit,
-        confidence=np.stack(confidence),
-        pair=np.zeros((0, 2), np.int64),
+        depth=np.stack(depth) / unit,
+        trust=np.stack(trust),
     )
 
 
 def _unprojected(
     depth: Float64[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
 ) -> Float64[np.ndarray, "h w 3"]:
-    rows, columns = np.indices(depth.shape)
-    u, v = (columns + 0.5) * STRIDE, (rows + 0.5) * STRIDE
-    x, y = (u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1]
+    """``K`` is that of the grid."""
+    rows, columns = np.indices(depth.shape) + 0.5
+    x, y = (columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1]
     return np.stack([x * depth, y * depth, depth], axis=-1)
 
 
 def _overlap(views: list[Seen], truth: Truth, frames: Int64[np.ndarray, "2"], first: int) -> float:
     """Share of one view's points that the other view sees, too."""
     other = 1 - first
-    cam = _unprojected(views[first].depth, truth.K[frames[first]]).reshape(-1, 3)
+    grid = views[first].depth.shape
+    K = [on_grid(truth.K[frame], truth.hw, (grid[0], grid[1])) for frame in frames]
+    cam = _unprojected(views[first].depth, K[first]).reshape(-1, 3)
     cam = cam[np.isfinite(cam).all(1)]
     other_from_first = (
         np.linalg.inv(truth.world_from_cam[frames[other]]) @ truth.world_from_cam[frames[first]]
     )
     there = cam @ other_from_first[:3, :3].T + other_from_first[:3, 3]
     there = there[there[:, 2] > 0.1]
-    uv = (there @ truth.K[frames[other]].T)[:, :2] / there[:, 2:] / STRIDE
+    uv = (there @ K[other].T)[:, :2] / there[:, 2:]
     height, width = views[other].depth.shape
     inside = ((uv >= 0) & (uv < [width, height])).all(1)
     column, row = uv[inside].astype(np.int64).T
@@ -181,5 +195,5 @@ def _noisy_depth(
     depth = np.where(edge, near**mix * far ** (1 - mix), view.depth)
     depth = depth * np.exp(wrong + noise.log_view_depth * rng.normal())
     sure = np.exp(-((np.abs(wrong) / 0.15) ** 2)) * rng.uniform(0.75, 1.0, shape)
-    sure = np.where(edge, sure * rng.uniform(0.1, 0.6, shape), sure)
-    return np.where(np.isfinite(depth), depth, np.nan), gaussian_filter(sure, 0.5)
+    sure = np.where(edge, sure * rng.uniform(0.0, 0.3, shape), sure)
+    return np.where(np.isfinite(depth), depth, np.nan), sure

@@ -89,8 +89,8 @@ class BoundaryNoise:
     log_white_depth: float = 0.004
     log_person_depth: float = 0.03
     """Of one person's depths as a whole: they move between the frames, and the room does not."""
-    outlier_share: float = 0.02
-    log_outlier_depth: float = 0.3
+    outlier_share: float = 0.003
+    log_outlier_depth: float = 0.15
     log_unit: float = 0.4
     """Spread of the scene's unit around the points' mean distance (logarithm)."""
     min_overlap: float = 0.08

@@ -1,7 +1,8 @@
-"""A whole clip's artifacts up to the boundary scenes and the odometry, from truth plus noise.
+"""A whole clip's perception, reconstructions of its cuts and odometry, from truth plus noise.
 
-What a benchmark of the geometry runs its stages on: perception is replaced, everything from
-`alignment` on is real. The one thing that is looked at is the room behind the people, which
+What a benchmark of the geometry runs its stages on: perception is replaced, and the network
+behind `boundaries=vggt`; what that back-end makes of its answer, and everything from `alignment`
+on, is real. The one thing that is looked at is the room behind the people, which
 `FrameReader` renders when a stage asks for a frame.
 """
 
@@ -17,7 +18,7 @@ from multithumbs.body import BodyModel
 from multithumbs.render.texture import Texels
 from multithumbs.render.visibility import in_image
 from multithumbs.synth.appearance import paint
-from multithumbs.synth.clip_boundary import Stage, reconstruct
+from multithumbs.synth.clip_boundary import Reconstruction, Stage, reconstruct
 from multithumbs.synth.clip_noise import ClipOracleNoise, OdometryNoise, PerceptionNoise
 from multithumbs.synth.clip_perception import MIN_KEYPOINTS, PerceivedShot, look, perceive
 from multithumbs.synth.renderer import Renderer
@@ -25,7 +26,6 @@ from multithumbs.synth.room import build_room
 from multithumbs.synth.scene import Scene
 from multithumbs.synth.truth import Truth, truth_of
 from multithumbs.types import (
-    BoundaryScene,
     Frame,
     Intrinsics,
     Masks,
@@ -36,7 +36,8 @@ from multithumbs.types import (
     VideoInfo,
 )
 
-MASK_STRIDE = 4
+MASK_GRID = (180, 320)
+"""Rows and columns on which masks are cast."""
 TEXTURE_SIZE = 64
 TEXTURE_FRAMES = 4
 MIN_COSINE = 0.3
@@ -91,7 +92,8 @@ class ClipOracle:
     intrinsics: tuple[Intrinsics, ...]
     masks: tuple[Masks, ...]
     textures: tuple[Textures, ...]
-    boundaries: tuple[BoundaryScene, ...]
+    reconstructions: tuple[Reconstruction, ...]
+    """Of every cut."""
     odometry: tuple[Odometry, ...]
 
 
@@ -130,7 +132,7 @@ def make_clip_oracle(
             _textures(stage, body, truth, perceived[s], painted, texels, noise.perception,
                       next(rngs)) for s in shots
         ),
-        boundaries=tuple(
+        reconstructions=tuple(
             reconstruct(stage, truth, int(cut), noise.boundary, next(rngs)) for cut in start[1:]
         ),
         odometry=tuple(_odometry(stage, truth, s, noise.odometry, next(rngs)) for s in shots),
@@ -145,9 +147,10 @@ def _masks(
     frame, person = perceived.detections.frame, truth.person[perceived.truth_row]
     dense: list[Bool[np.ndarray, "H W"]] = [np.zeros(truth.hw, bool)] * len(frame)
     for t in {int(truth.shot_start[shot]), int(truth.shot_end[shot]) - 1}:
-        seen = stage.see(t, MASK_STRIDE).person
+        seen = stage.see(t, MASK_GRID).person
+        stride = truth.hw[0] // MASK_GRID[0]
         for row in np.flatnonzero(frame == t):
-            full = np.repeat(np.repeat(seen == person[row], MASK_STRIDE, 0), MASK_STRIDE, 1)
+            full = np.repeat(np.repeat(seen == person[row], stride, 0), stride, 1)
             height = float(perceived.detections.roi[row, 2])
             grow = round(noise.mask_of_size * height * rng.normal())
             change = binary_dilation if grow > 0 else binary_erosion

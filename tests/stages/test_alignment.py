@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from multithumbs.config.alignment import (
     AdamWAlignmentConfig,
     AlignmentLimitsConfig,
     LmAlignmentConfig,
+    TogetherConfig,
 )
 from multithumbs.config.boundaries import PeopleBoundariesConfig
 from multithumbs.stages import alignment, boundaries
@@ -116,8 +118,9 @@ def test_a_scene_of_another_scale_is_brought_to_metres(cut, scene):
         points_scene=scene.points_scene / 2,
         scene_from_cam=np.array([_shrunk(m) for m in scene.scene_from_cam]),
     )
-    first = align(cut, scene, LmAlignmentConfig())
-    second = align(cut, halved, LmAlignmentConfig())
+    # Only Algorithm 1: a scene in units of its own is no people's, whose cameras are adjusted.
+    config = LmAlignmentConfig(together=TogetherConfig(enabled=False))
+    first, second = (align(cut, s, config) for s in (scene, halved))
     np.testing.assert_allclose(second.joints_scene, first.joints_scene, atol=1e-4)
 
 
@@ -125,3 +128,32 @@ def _shrunk(matrix):
     shrunk = matrix.copy()
     shrunk[:3, 3] /= 2
     return shrunk
+
+
+def test_people_on_both_sides_mend_the_cameras_of_a_reconstruction(cut, scene):
+    true = np.linalg.inv(cut.after_from_before)
+    wrong = true.copy()
+    wrong[:3, :3] = Rotation.from_rotvec([0.03, -0.05, 0.02]).as_matrix() @ true[:3, :3]
+    wrong[:3, 3] *= 1.08
+    given = replace(
+        scene,
+        metres_per_unit=2.0,
+        points_scene=scene.points_scene / 2,
+        scene_from_cam=np.stack([np.eye(4), _shrunk(wrong)]),
+        pair=np.zeros((0, 2), np.int64),
+    )
+    off, who = {}, {}
+    for enabled in (False, True):
+        config = LmAlignmentConfig(together=TogetherConfig(enabled=enabled))
+        aligned = align(cut, given, config)
+        relation = np.linalg.inv(aligned.scene_from_cam[0]) @ aligned.scene_from_cam[1]
+        turn = Rotation.from_matrix(relation[:3, :3].T @ true[:3, :3]).magnitude()
+        off[enabled] = np.array([turn, np.linalg.norm(relation[:3, 3] - true[:3, 3])])
+        rows = [
+            [cut.sides[side].who[aligned.row[p]] for p in aligned.pair[:, side]]
+            for side in range(2)
+        ]
+        who[enabled] = list(zip(*rows, strict=True))
+    assert who[False] == []
+    assert sorted(who[True]) == [(0, 0), (1, 1), (2, 2)]
+    assert (off[True] < 0.6 * off[False]).all()

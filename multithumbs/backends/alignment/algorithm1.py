@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from multithumbs.backends.alignment.problem import PosedPeople, build_problem, pose_people
-from multithumbs.backends.boundaries.side import BoundarySide
+from multithumbs.backends.alignment.together import stand_together
+from multithumbs.backends.boundaries.side import BoundarySide, through_lens
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import AdamWAlignmentConfig, Eq1Config, LmAlignmentConfig
 from multithumbs.geometry import projection, rigid, robust, rotations
@@ -36,7 +37,12 @@ def align(
         return failed(scene, scene.reason)
     if max(len(side) for side in sides) == 0:
         return failed(scene, "nobody is seen on either side of the cut")
-    people = pose_people(sides, scene.pair, body, config.objective)
+    # A reconstruction has a lens of its own; bodies must project where the fits had them.
+    sides = (through_lens(sides[0], scene.K[0]), through_lens(sides[1], scene.K[1]))
+    size = None
+    if isinstance(config, LmAlignmentConfig) and config.together.enabled and len(stages) == 3:
+        scene, size = stand_together(sides, scene, body, config.together)
+    people = pose_people(sides, scene.pair, body, config.objective, size)
     problem = build_problem(people, sides, scene, config.objective)
     trusted = without_outliers(problem, people, config)
     begin = start if 1 in stages else unmoved

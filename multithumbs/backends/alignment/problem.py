@@ -28,7 +28,7 @@ class PosedPeople:
     pelvis_cam: Float[Tensor, "P 3"]
     rest_pelvis: Float[Tensor, "P 3"]
     joints: Float[Tensor, "P 24 3"]
-    """Relative to the pelvis, global rotation removed."""
+    """Relative to the pelvis, global rotation removed, of the size that the fit has."""
     keypoints: Float[Tensor, "P 23 3"]
     vertices: Float[Tensor, "P V 3"]
     facing: Bool[Tensor, "P V"]
@@ -52,8 +52,13 @@ def pose_people(
     scene_pair: Int64[np.ndarray, "M 2"],
     body: BodyModel,
     config: Eq1Config,
+    size: Float[np.ndarray, " P"] | None = None,
 ) -> PosedPeople:
-    """Pose every body once, without global rotation, about its pelvis."""
+    """Pose every body once, without global rotation, about its pelvis.
+
+    ``size``: how many times larger each is than its monocular fit has it (before, then after):
+    larger bodies stand further away along the same ray.
+    """
 
     def joined(name: str) -> Tensor:
         stacked = np.concatenate([getattr(side, name) for side in sides])
@@ -64,10 +69,13 @@ def pose_people(
     still[:, 0] = 0
     rest_pelvis = body.rest_joints(betas)[:, 0]
     posed = body.posed(still, betas, -rest_pelvis)
+    grown = torch.ones_like(transl[:, 0]) if size is None else torch.as_tensor(size).to(transl)
     every = np.linspace(0, len(body.v_template) - 1, min(config.vertices, len(body.v_template)))
     chosen = torch.as_tensor(every.round().astype(np.int64), device=body.device)
     vertices = body.vertices(still, betas, -rest_pelvis)
-    rotation_cam, pelvis_cam = matrix_from_axis_angle(pose[:, 0]), rest_pelvis + transl
+    vertices = vertices * grown[:, None, None]
+    rotation_cam = matrix_from_axis_angle(pose[:, 0])
+    pelvis_cam = (rest_pelvis + transl) * grown[:, None]
     facing = _facing(vertices, body, rotation_cam, pelvis_cam)
     first = {int(row): entry for entry, row in enumerate(sides[0].row)}
     second = {int(row): len(first) + entry for entry, row in enumerate(sides[1].row)}
@@ -80,7 +88,7 @@ def pose_people(
         pelvis_cam=pelvis_cam,
         rest_pelvis=rest_pelvis,
         joints=posed.joints,
-        keypoints=posed.keypoints,
+        keypoints=posed.keypoints * grown[:, None, None],
         vertices=vertices[:, chosen],
         facing=facing[:, chosen],
         uv=joined("uv"),

@@ -59,7 +59,7 @@ def reconstruct(
     matches = None
     if config.background.enabled:
         matches = background_matches(images, people_masks, K, config.background)
-    keypoints = (_body_keypoints(sides[0], body), _body_keypoints(sides[1], body))
+    keypoints = (body_keypoints(sides[0], body), body_keypoints(sides[1], body))
     relation = relate_by_people(sides, keypoints, images, matches, config)
     if isinstance(relation, str):
         turn = turned_camera(matches, (sides[0].hw, sides[1].hw), config.background)
@@ -97,7 +97,7 @@ def relate_by_people(
     for side, where in zip(sides, ("before", "after"), strict=True):
         if len(side) == 0:
             return f"nobody is seen {where} the cut"
-    before, after = (_view(side, points) for side, points in zip(sides, keypoints, strict=True))
+    before, after = (view_of(side, points) for side, points in zip(sides, keypoints, strict=True))
     colours = colour_cost(images, sides, config.appearance) if config.appearance.weight else None
     found = relate(before, after, config, dissimilarity=colours, background=matches)
     if found is None:
@@ -133,7 +133,7 @@ def relate(
     return search(
         before,
         after,
-        _noise(config.noise),
+        noise_model(config.noise),
         _agreement(config.agreement, config.agreement.transform_rad, config.noise),
         _agreement(config.agreement, config.agreement.refined_transform_rad, config.noise),
         Acceptance(
@@ -172,7 +172,7 @@ def people_mask(masks: Masks, rows: np.ndarray) -> np.ndarray:
     return union
 
 
-def _noise(config: PeopleNoiseConfig) -> NoiseModel:
+def noise_model(config: PeopleNoiseConfig) -> NoiseModel:
     return NoiseModel(
         keypoint_of_height=config.keypoint_of_height,
         log_size=config.log_size,
@@ -195,7 +195,7 @@ def _agreement(
     )
 
 
-def _body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
+def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
     pose, betas, transl = (
         torch.as_tensor(values, dtype=body.dtype, device=body.device)
         for values in (side.pose, side.betas, side.transl)
@@ -203,7 +203,7 @@ def _body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N
     return body.posed(pose, betas, transl).keypoints.cpu().numpy()
 
 
-def _view(side: BoundarySide, keypoints: Float[np.ndarray, "N 23 3"]) -> ViewPeople:
+def view_of(side: BoundarySide, keypoints: Float[np.ndarray, "N 23 3"]) -> ViewPeople:
     pelvis = side.joints_cam[:, 0]
     stature = _stature(side)
     arrays = (
