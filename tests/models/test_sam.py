@@ -28,6 +28,12 @@ REDUCED = SamArchitecture(
     mask_channels=16, decoder_heads=4, decoder_mlp=64, quality_width=32,
 )  # fmt: skip
 
+REDUCED2 = Sam2Architecture(
+    image_size=64, width=16, heads=1, blocks=(1, 2, 3, 1), windows=(4, 2, 2, 2),
+    global_blocks=(4,), position_size=3, channels=256, memory_layers=2, mask_channels=16,
+    decoder_heads=8, decoder_mlp=2048,
+)  # fmt: skip
+
 
 def described(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[tuple[int, ...], str]]:
     return {k: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for k, t in tensors.items()}
@@ -67,6 +73,52 @@ def test_the_network_agrees_with_upstream():
             found = model(image_embeddings=embedding, multimask_output=several, **prompt)
             fixture.check(f"{name}_masks", found.pred_masks[0].numpy())
             fixture.check(f"{name}_iou", found.iou_scores[0].numpy())
+
+
+def test_sam2s_network_agrees_with_upstream():
+    """Under the official names: a norm or projection mapped onto another's place would show."""
+    fixture = load_fixture("sam2_network")
+    model = build_sam2(REDUCED2, video=True).double()
+    official = {key: torch.from_numpy(value) for key, value in fixture.weights().items()}
+    load_strict(model, sam2.ours_from_official(official), name="sam2.1-hiera-l")
+    given = {
+        name: torch.from_numpy(fixture.input(name))
+        for name in ("image", "mask", "current", "current_position", "memory", "memory_position")
+    }
+    boxes = torch.tensor(fixture.sidecar["inputs"]["boxes_xyxy"], dtype=torch.float64)[None]
+    decoder = model.mask_decoder
+    with torch.inference_mode():
+        fine, middle, coarse = model.vision_encoder(given["image"]).fpn_hidden_states
+        maps = [decoder.conv_s0(fine), decoder.conv_s1(middle)]
+        for name, level in zip(("4", "8", "16"), (*maps, coarse), strict=True):
+            fixture.check(f"features_{name}", level.numpy())
+        sparse, dense = model.prompt_encoder(
+            input_points=None, input_labels=None, input_boxes=boxes, input_masks=None
+        )
+        fixture.check("box_sparse", sparse[0].numpy())
+        for name, several in (("box", False), ("box_multi", True)):
+            masks, quality, tokens, presence = decoder(
+                image_embeddings=coarse + model.no_memory_embedding.view(1, -1, 1, 1),
+                image_positional_embeddings=model.get_image_wide_positional_embeddings(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=several,
+                high_resolution_features=maps,
+            )
+            fixture.check(f"{name}_masks", masks[0].numpy())
+            fixture.check(f"{name}_iou", quality[0].numpy())
+            fixture.check(f"{name}_presence", presence[0].numpy())
+        fixture.check("object_pointer", model.object_pointer_proj(tokens[0, :, 0]).numpy())
+        memory, _ = model.memory_encoder(coarse, 20 * torch.sigmoid(3 * given["mask"]) - 10)
+        fixture.check("memory", memory.numpy())
+        attended = model.memory_attention(
+            current_vision_features=given["current"],
+            current_vision_position_embeddings=given["current_position"],
+            memory=given["memory"],
+            memory_posision_embeddings=given["memory_position"],
+            num_object_pointer_tokens=4,
+        )
+        fixture.check("attended", attended.reshape(16, 1, 256).numpy())
 
 
 def test_the_full_size_expects_exactly_the_official_tensors():

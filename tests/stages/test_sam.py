@@ -232,6 +232,18 @@ def test_another_networks_file_is_refused(clip, checkpoints):
             segment(clip, swapped, option())
 
 
+@pytest.mark.parametrize("option", OPTIONS)
+def test_odd_boxes_do_no_harm(clip, checkpoints, option):
+    boxes = np.array([[20.0, 30, 20, 30], [500, 500, 540, 600], [-900, -900, 900, 900]])
+    odd = Detections(
+        frame=np.array([0, 0, 6]), box_xyxy=boxes, score=np.ones(3), roi=np.zeros((3, 4))
+    )
+    work = work_on(clip, OPTIONS[option](), checkpoints, shot=(0, 7))
+    found = masks.run(work, detections=odd)
+    assert len(found) == 3
+    assert dense(found).shape == (3, *HW)
+
+
 def test_nobody_needs_no_network(clip):
     nobody = Detections(
         frame=np.zeros(0, np.int64),

@@ -186,6 +186,20 @@ def test_a_batch_that_did_not_fit_can_be_asked_for_again(clip):
         np.testing.assert_array_equal(crops.take(slice(start, stop)), expected[start:stop])
 
 
+@pytest.mark.parametrize("head", ["coco", "wholebody"])
+def test_odd_boxes_do_no_harm(clip, checkpoint, head):
+    """Without extent, outside the image, larger than it: every number stays finite and inside."""
+    boxes = np.array([[20.0, 30, 20, 30], [500, 500, 540, 600], [-900, -900, 900, 900]])
+    odd = Detections(
+        frame=np.array([0, 0, 5]), box_xyxy=boxes, score=np.ones(3), roi=np.zeros((3, 4))
+    )
+    work = work_on(clip, ViTPoseConfig(architecture=TINY, head=head), checkpoint, shot=(0, 6))
+    found = keypoints.run(work, detections=odd)
+    assert np.isfinite(found.uv).all() and np.isfinite(found.confidence).all()
+    assert (found.confidence[1] == 0).all()
+    assert ((found.uv >= 0) & (found.uv < HW[::-1])).all()
+
+
 def test_nobody_needs_no_network(clip):
     nobody = Detections(
         frame=np.zeros(0, np.int64),

@@ -53,13 +53,13 @@ class Follower:
     """Everyone who is followed, frame by frame."""
 
     def __init__(self, work: Work[MasksConfig], config: Sam2MasksConfig) -> None:
+        self._model = load(work, config, video=True)
         from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceCache
 
         self.device = torch.device(work.runtime.device)
         self._config = config
         self._side = config.architecture.image_size
         self._hw = work.video.info.hw
-        self._model = load(work, config, video=True)
         # All sessions look at the same frame: its features are computed once.
         self._cache = Sam2VideoInferenceCache(self.device, self.device, 1)
         self._people: list[Person] = []

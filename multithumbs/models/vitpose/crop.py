@@ -21,12 +21,13 @@ def crop_rectangle(
 ) -> Float64[np.ndarray, "*batch 4"]:
     """Centre x, y, width and height (pixels) of the crop around a box.
 
-    The short side grows to the crop's aspect of 3 : 4, then both by ``padding``.
+    The short side grows to the crop's aspect of 3 : 4, then both by ``padding``. A box without
+    extent counts as one pixel wide, so that there is something to look at.
     """
     low, high = box_xyxy[..., :2], box_xyxy[..., 2:]
     width, height = np.moveaxis(high - low, -1, 0)
     aspect = INPUT_HW[1] / INPUT_HW[0]
-    width = np.maximum(width, height * aspect)
+    width = np.maximum(np.maximum(width, height * aspect), 1.0)
     size = np.stack([width, width / aspect], axis=-1) * padding
     return np.concatenate([(low + high) / 2, size], axis=-1)
 
