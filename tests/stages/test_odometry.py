@@ -119,6 +119,15 @@ def test_a_free_camera_is_found_up_to_scale(kind: str) -> None:
     assert error < 0.02 * (wanted[1:] - wanted[:-1]).norm(dim=-1).sum()
 
 
+@pytest.mark.parametrize("longer", [1.0, 1.1, 1.3])
+def test_a_zoom_of_a_camera_that_travels_is_warned_about(longer: float) -> None:
+    truth, _ = camera_path("dolly")
+    zoom = np.linspace(1, longer, FRAMES)
+    result = measure(RoomVideo(K, truth, HW, zoom))
+    assert result.motion == "free"
+    assert ("zooms" in result.warning) == (longer > 1)
+
+
 def test_a_person_who_moves_does_not_move_the_camera() -> None:
     """A big textured square crosses the picture; its detections tell the odometry to look away."""
     truth, _ = camera_path("static")

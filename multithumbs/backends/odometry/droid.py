@@ -17,6 +17,7 @@ from multithumbs.backends.odometry.motion import (
     rotating,
     standing,
     stands_still,
+    zoom_warning,
 )
 from multithumbs.config.odometry import DroidOdometryConfig, ProximityConfig
 from multithumbs.geometry.inverse_depth import CELL, grid_intrinsics
@@ -152,6 +153,7 @@ def estimate(
         return odometry_of(start, path, "rotation", tracked, warning=lost_warning(tracked))
     parts = [
         "little motion: DROID-SLAM's key frames were spread evenly" if found.spread else "",
+        zoom_warning(tracks, K, path, tracked, config, pixel_scale) if judged else "",
         lost_warning(tracked),
     ]
     return odometry_of(start, path, "free", tracked, warning="; ".join(p for p in parts if p))

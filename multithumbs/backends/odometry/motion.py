@@ -1,16 +1,20 @@
 """Which motion explains the background points: none, a rotation (with zoom), or a travel."""
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from multithumbs.config.odometry import BackgroundMotionConfig
 from multithumbs.solvers.odometry_rotation import RotationFit, fit_rotations
 from multithumbs.solvers.odometry_sfm import FreeFit
 from multithumbs.solvers.odometry_tracks import PointTracks, grouped_median
+from multithumbs.solvers.odometry_zoom import check_zoom
 from multithumbs.types import Odometry
 
 FOCAL_TRIALS = (0.6, 0.8, 1.3, 1.7, 2.3, 3.2)
 """Factors on the assumed focal length tried when a rotation almost explains the flow."""
+
+ZOOM_GAIN = 0.85
+"""A lens that is free in every frame must lower the residual of a travelling camera to this."""
 
 
 def stands_still(tracks: PointTracks, tolerance_px: float) -> bool:
@@ -115,6 +119,22 @@ def rotating(
     parts = [note, lens, "the camera zooms" if zoomed else "", lost_warning(fit.tracked)]
     return odometry_of(start, shot_from_cam, "rotation", fit.tracked, zoom=fit.zoom,
                        warning="; ".join(p for p in parts if p))  # fmt: skip
+
+
+def zoom_warning(
+    tracks: PointTracks,
+    K: Float64[np.ndarray, "3 3"],
+    shot_from_cam: Float64[np.ndarray, "T 4 4"],
+    tracked: Bool[np.ndarray, " T"],
+    config: BackgroundMotionConfig,
+    pixel_scale: float,
+) -> str:
+    """What to tell a user whose lens changes while the camera travels: that is not undone."""
+    found = check_zoom(tracks, K, shot_from_cam, tracked, huber_px=config.huber_px * pixel_scale)
+    if found is None or found.log_range < config.zoom_min or found.gain > ZOOM_GAIN:
+        return ""
+    percent = 100 * (np.exp(found.log_range) - 1)
+    return f"the lens zooms by about {percent:.0f} % while the camera travels: its path is biased"
 
 
 def standing(start: int, tracked: np.ndarray, warning: str) -> Odometry:

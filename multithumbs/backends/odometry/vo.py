@@ -11,6 +11,7 @@ from multithumbs.backends.odometry.motion import (
     rotating,
     standing,
     stands_still,
+    zoom_warning,
 )
 from multithumbs.config.odometry import VoOdometryConfig
 from multithumbs.solvers.odometry_sfm import SfmSettings, reconstruct
@@ -44,8 +45,12 @@ def estimate(
     turning, factor = best_rotation(tracks, K, config, pixel_scale)
     free = reconstruct(tracks, K, _sfm_settings(config, K, width, pixel_scale))
     if free is not None and believable(free, turning, K, config):
+        parts = [
+            zoom_warning(tracks, K, free.shot_from_cam, free.tracked, config, pixel_scale),
+            lost_warning(free.tracked),
+        ]
         return odometry_of(start, free.shot_from_cam, "free", free.tracked,
-                           warning=lost_warning(free.tracked))  # fmt: skip
+                           warning="; ".join(p for p in parts if p))  # fmt: skip
     return rotating(start, turning, factor, config, pixel_scale)
 
 
