@@ -177,6 +177,11 @@ def test_low_precision_touches_the_trunk_only():
     images = torch.rand(1, 2, 3, 28, 42)
     with torch.no_grad():
         out, low = network(images), network(images, trunk_dtype=torch.bfloat16)
+        network.round_trunk(torch.bfloat16)
+        rounded = network(images, trunk_dtype=torch.bfloat16)
+    # Rounding once or in every call is the same.
+    torch.testing.assert_close(rounded.depth, low.depth, rtol=0, atol=0)
+    assert rounded.pose_encodings.dtype == torch.float32
     assert low.depth.dtype == low.pose_encodings.dtype == torch.float32
     assert not torch.equal(out.depth, low.depth)
     torch.testing.assert_close(out.depth, low.depth, rtol=0.05, atol=0.05)

@@ -76,10 +76,7 @@ def ready(network: Vggt, device: str) -> Vggt:
     """The loaded network for evaluation on its device."""
     network.eval().requires_grad_(requires_grad=False).to(device)
     if device.startswith("cuda"):
-        # Rounded once here instead of by autocast in every call; norms stay in float32.
-        for module in network.aggregator.modules():
-            if isinstance(module, torch.nn.Linear):
-                module.to(torch.bfloat16)
+        network.round_trunk(torch.bfloat16)
     return network
 
 

@@ -58,6 +58,13 @@ class Vggt(nn.Module):
             points = points_and_confidence(self.point_head(tokens, special, hw))
         return Prediction(encodings, *depth, *points)
 
+    def round_trunk(self, dtype: torch.dtype) -> None:
+        """Store the trunk's matrices in ``dtype``, once, instead of rounding them in every call
+        with that ``trunk_dtype``; norms and everything else keep their precision."""
+        for module in self.aggregator.modules():
+            if isinstance(module, nn.Linear):
+                module.to(dtype)
+
 
 def official_key(name: str, *, point_head: bool = True) -> str | None:
     """Ours of an official state-dict key: the same, None for what is left out.
