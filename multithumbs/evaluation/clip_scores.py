@@ -53,6 +53,14 @@ SOLES: Final = tuple(
 
 
 def clip_scores(result: Result, truth: Truth, body: BodyModel) -> dict[str, float | None]:
+    """`scene_scores` of a result against the truth of its clip."""
+    true, predicted = Scene.of_truth(truth), Scene.of_result(result)
+    return scene_scores(predicted, true, hw=truth.hw, fps=float(truth.fps), body=body)
+
+
+def scene_scores(
+    predicted: Scene, true: Scene, *, hw: tuple[int, int], fps: float, body: BodyModel
+) -> dict[str, float | None]:
     """All of `UNITS`; None where the clip holds nothing to measure.
 
     ``ids`` counts identity switches across cuts. Unlike `Score.ate_m`, ``ate`` takes all frames
@@ -60,12 +68,11 @@ def clip_scores(result: Result, truth: Truth, body: BodyModel) -> dict[str, floa
     cut that was not linked costs here as it does in W-MPJPE. ``foot_sliding`` follows true
     standing soles from frame to frame, over cuts too. ``rte`` is the mean over people.
     """
-    true, predicted = Scene.of_truth(truth), Scene.of_result(result)
-    found = score_scenes(predicted, true, hw=truth.hw, fps=float(truth.fps), body=body)
-    matches = match(predicted, true, truth.hw)
+    found = score_scenes(predicted, true, hw=hw, fps=fps, body=body)
+    matches = match(predicted, true, hw)
     matches = matches.where(true.seen[matches.true_row])
-    pck = pck_scores(predicted, true, matches, truth.hw, body)
-    tracking = tracking_scores(predicted, true, truth.hw)
+    pck = pck_scores(predicted, true, matches, hw, body)
+    tracking = tracking_scores(predicted, true, hw)
     return {
         "w_mpjpe": found.w_mpjpe_mm,
         "wa_mpjpe": found.wa_mpjpe_mm,
