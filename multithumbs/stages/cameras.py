@@ -41,25 +41,30 @@ def run(
         cut_edges,
         join,
         lens_at_ends,
+        lens_of_cuts,
         loosened,
+        with_lens,
     )
     from multithumbs.backends.cameras.revisits import find_revisits
     from multithumbs.backends.cameras.rooms import turn_to_room
     from multithumbs.backends.cameras.scale import metres_per_unit
 
+    measured = lens_of_cuts(alignment, odometry, intrinsics)
     match work.config:
         case LiteralCamerasConfig():
             cuts = cut_edges(alignment, odometry, 1.0, 1.0)
             ones = np.ones(len(shots))
             source = tuple("assumed" if o.motion == "free" else "none" for o in odometry)
             return assemble(
-                shots, odometry, intrinsics, cuts, cuts, ones, 0 * ones, source, ones
+                shots, odometry, intrinsics, cuts, cuts, ones, 0 * ones, source, measured
             )  # fmt: skip
         case PoseGraphCamerasConfig() as config:
             video, times = work.video, work.video.info.timestamps_s
-            returns, focal_factor = find_revisits(
-                video, config, shots, odometry, intrinsics, detections, masks
+            lensed = tuple(map(with_lens, intrinsics, measured.tolist()))
+            returns, again = find_revisits(
+                video, config, shots, odometry, lensed, detections, masks
             )
+            focal_factor = measured * again
             cuts = cut_edges(
                 alignment,
                 odometry,

@@ -88,6 +88,7 @@ def solve(
     config: CamerasConfig | None = None,
     motion: dict[int, str] | None = None,
     textures: list[np.ndarray] = TEXTURES,
+    lens_source: str = "given",
 ) -> Cameras:
     count = len(truth)
     start = np.arange(count) * LENGTH
@@ -124,7 +125,7 @@ def solve(
             ),
         )
         * count,
-        intrinsics=(Intrinsics(K=K, source="given", log_focal_std=0.0),) * count,
+        intrinsics=(Intrinsics(K=K, source=lens_source, log_focal_std=0.0),) * count,
         masks=(Masks.from_dense([], HW),) * count,
         bodies=(
             Bodies(
@@ -203,3 +204,18 @@ def test_a_room_turns_a_cut_that_people_turned_wrongly() -> None:
     truth = np.linalg.inv(first) @ second
     error = relative[:3, :3] @ truth[:3, :3].T
     assert np.degrees(Rotation.from_matrix(error).magnitude()) < 1.0
+
+
+@pytest.mark.parametrize("config", [PoseGraphCamerasConfig(), LiteralCamerasConfig()])
+@pytest.mark.parametrize("source", ["assumed", "given"])
+def test_an_assumed_lens_gives_way_to_the_one_that_a_cut_measured(
+    source: str, config: CamerasConfig
+) -> None:
+    """As `boundaries=vggt` measures it; a lens that the user gave stays."""
+    longer = K * np.array([[1.25, 1.25, 1], [1.25, 1.25, 1], [1, 1, 1]])
+    measured = [replace(cut(0, CAMERA_A, CAMERA_B), K=np.stack([longer, K]))]
+    out = solve([CAMERA_A, CAMERA_B], measured, config, lens_source=source)
+    expected = 1.25 if source == "assumed" else 1.0
+    assert np.allclose(out.K[:LENGTH, 0, 0], expected * K[0, 0])
+    assert np.allclose(out.K[LENGTH:, 0, 0], K[0, 0]), "that side took its shot's lens over"
+    assert np.allclose(out.K[:, :2, 2], K[:2, 2])

@@ -32,6 +32,35 @@ def cut_edges(
     )
 
 
+def lens_of_cuts(
+    alignment: tuple[Alignment, ...],
+    odometry: tuple[Odometry, ...],
+    intrinsics: tuple[Intrinsics, ...],
+) -> Float64[np.ndarray, " S"]:
+    """Focal length of each shot over that of its intrinsics, from the cuts it touches.
+
+    A boundary back-end that measures lenses (`vggt`) knows them better than what was assumed for
+    the shot; one that takes the shot's own says 1. A lens that the user gave stays.
+    """
+    said: list[list[float]] = [[] for _ in intrinsics]
+    for c, cut in enumerate(alignment):
+        for side, s in enumerate((c, c + 1)):
+            own, measured = odometry[s], cut.K[side, 0, 0] / intrinsics[s].K[0, 0]
+            taken_over = abs(measured - 1) < 1e-6
+            if cut.status is CutStatus.FAILED or taken_over or intrinsics[s].source == "given":
+                continue
+            zoom = own.zoom[int(cut.frame[side]) - int(own.frame[0])]
+            said[s].append(float(np.log(measured / zoom)))
+    return np.array([np.exp(np.mean(logs)) if logs else 1.0 for logs in said])
+
+
+def with_lens(intrinsics: Intrinsics, factor: float) -> Intrinsics:
+    """The same camera with a longer lens."""
+    K = intrinsics.K.copy()
+    K[:2, :2] *= factor
+    return replace(intrinsics, K=K)
+
+
 def lens_at_ends(
     shots: Shots, odometry: tuple[Odometry, ...], focal_factor: Float64[np.ndarray, " S"]
 ) -> Float64[np.ndarray, "S 2"]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from multithumbs.backends.cameras.sizes import stand_together
 from multithumbs.backends.odometry.people_mask import background
@@ -31,6 +31,8 @@ PERSON_MARGIN = 0.03
 """Growth of person masks, as a fraction of the box's shorter side."""
 TRUNK = (12, 0)
 """Neck and pelvis."""
+LENS_TOLERANCE = 1e-3
+"""Logarithm of two focal lengths that count as one."""
 SAMPLES = np.linspace(0.05, 0.95, 7)
 """Where along an edge the background mask is asked."""
 
@@ -77,13 +79,27 @@ def turn_to_room(
         turned[e, :3, :3] = rotation
         std[e] = np.radians(config.rotation_std_deg)
         found[e] = True
-    stale = np.abs(np.log(lens[edges.first, 1])) + np.abs(np.log(lens[edges.second, 0])) > 1e-3
-    anew = found | stale
+    anew = found | _stale(edges, alignment, intrinsics, lens)
     place = stand_together(edges.first[anew], turned[anew, :3, :3], alignment, tracks, bodies,
                            lens, config)  # fmt: skip
     for e in np.flatnonzero(anew):
         turned[e, :3, 3] = place.get(int(edges.first[e]), turned[e, :3, 3])
     return replace(edges, first_from_second=turned, rotation_std=std)
+
+
+def _stale(
+    edges: Edges,
+    alignment: tuple[Alignment, ...],
+    intrinsics: tuple[Intrinsics, ...],
+    lens: Float64[np.ndarray, "S 2"],
+) -> Bool[np.ndarray, " E"]:
+    """Cuts that were aligned through other lenses than those that the shots have."""
+    out = np.zeros(len(edges), bool)
+    for e, cut in enumerate(edges.first.tolist()):
+        for side in range(2):
+            focal = intrinsics[cut + side].K[0, 0] * lens[cut + side, 1 - side]
+            out[e] |= abs(np.log(focal / alignment[cut].K[side, 0, 0])) > LENS_TOLERANCE
+    return out
 
 
 def _look(
