@@ -416,17 +416,20 @@ def checkpoint(tmp_path_factory):
     return path
 
 
+LOOSE = VggtBoundariesConfig(
+    architecture=TINY,
+    min_person_points=3,
+    person_quantile=0,
+    mask_erosion_px=0,
+    max_log_spread=5,
+    common_place=CommonPlaceConfig(required=False),
+)
+"""What random weights say passes."""
+
+
 @pytest.mark.parametrize("points", ["depth", "point_head"])
 def test_a_tiny_network_runs_through_the_stage(body, cut, checkpoint, points):
-    config = VggtBoundariesConfig(
-        architecture=TINY,
-        points=points,
-        min_person_points=3,
-        person_quantile=0,
-        mask_erosion_px=0,
-        max_log_spread=5,
-        common_place=CommonPlaceConfig(required=False),
-    )
+    config = LOOSE.model_copy(update={"points": points})
     assert config.checkpoints == ("vggt-1b",)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*HW, 3), dtype=np.uint8) for _ in range(2)]
@@ -442,6 +445,38 @@ def test_a_tiny_network_runs_through_the_stage(body, cut, checkpoint, points):
     work = replace(cuts.work_at_cut(config, HW, images[::-1]), checkpoints=work.checkpoints)
     other = boundaries.run(work, **cuts.inputs(cut))
     assert not np.array_equal(scene.points_scene, other.points_scene, equal_nan=True)
+
+
+class Recorded(cuts.TwoFrames):
+    """Any frame is noise; remembers which ones were asked for."""
+
+    def __init__(self):
+        super().__init__([np.zeros((*HW, 3), dtype=np.uint8)])
+        self.asked = []
+
+    def frame(self, index):
+        self.asked.append(index)
+        return np.random.default_rng(index).integers(0, 256, (*HW, 3), dtype=np.uint8)
+
+
+def test_more_frames_of_either_side_change_the_answer(cut, checkpoint):
+    inputs = cuts.inputs(cut)
+    # The cut lies between frames 5 and 6; somebody is seen at 2 and at 9 only.
+    frames = (np.array([2, 5, 5]), np.array([6, 6, 9]))
+    inputs["detections"] = tuple(
+        replace(d, frame=f) for d, f in zip(inputs["detections"], frames, strict=True)
+    )
+    scenes = []
+    for more in (0, 2):
+        config = LOOSE.model_copy(update={"context_frames": more, "context_step": 3})
+        work = cuts.work_at_cut(config, HW)
+        item = replace(work.cut, before=5, after=6)
+        work = replace(work, video=Recorded(), cut=item, checkpoints={"vggt-1b": checkpoint})
+        scenes.append(boundaries.run(work, **inputs))
+        assert work.video.asked == [5, 6, 2, 9][: 2 + more]
+        assert scenes[-1].status is CutStatus.ALIGNED, scenes[-1].reason
+        assert scenes[-1].frame.tolist() == [5, 6]
+    assert not np.array_equal(*(s.scene_from_cam for s in scenes))
 
 
 def test_the_wrong_weights_are_refused(body, cut, checkpoint):
