@@ -12,6 +12,7 @@ import torch
 from multithumbs.backends.masks import sam2_video
 from multithumbs.backends.masks.assign import Silhouettes, assign_masks, coarse, overlaps
 from multithumbs.backends.masks.sam2_video import Follower, box_of_logits, box_overlap, fitting
+from multithumbs.backends.masks.sam_boxes import runs_of
 from multithumbs.body import EMBEDDED_BODY
 from multithumbs.config.masks import (
     Sam2Architecture,
@@ -28,6 +29,7 @@ from multithumbs.models.sam.pixels import sam2_boxes, sam2_logits, sam2_pixels
 from multithumbs.models.weights import load_strict, read_tensors
 from multithumbs.stages import masks
 from multithumbs.types import Bodies, Detections, Masks
+from multithumbs.types.detections import encode_runs
 
 from .frames import FrameList, work_on
 
@@ -110,6 +112,13 @@ def test_every_row_has_a_mask_and_pixels_one_owner(clip, checkpoints, option):
     assert shapes.any((1, 2)).sum() >= 5
     for frame in np.unique(people().frame):
         assert shapes[people().frame == frame].sum(0).max() <= 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 1.0])
+def test_runs_found_on_the_device_are_the_types_own(share):
+    mask = np.random.default_rng(0).random((9, 14)) < share
+    np.testing.assert_array_equal(runs_of(torch.from_numpy(mask)), encode_runs(mask))
+    np.testing.assert_array_equal(runs_of(torch.from_numpy(~mask)), encode_runs(~mask))
 
 
 @pytest.mark.parametrize("option", ["sam", "sam2"])

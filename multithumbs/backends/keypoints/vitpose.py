@@ -137,7 +137,7 @@ class Reader:
         self, crops: UInt8[np.ndarray, "B 256 192 3"], rectangle: Float64[np.ndarray, "B 4"]
     ) -> tuple[Float64[np.ndarray, "B K 2"], Float64[np.ndarray, "B K"]]:
         """Image pixels (the network's) and confidences, 0 where a map has no peak."""
-        pixels = torch.from_numpy(normalised(crops)).to(self._device, self._dtype)
+        pixels = normalised(torch.from_numpy(crops).to(self._device)).to(self._dtype)
         maps = self._maps(pixels)
         peaks = find_peaks(maps)
         xy = image_from_heatmap(

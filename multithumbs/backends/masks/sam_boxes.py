@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from multithumbs.backends.batching import Stream, in_batches
 from multithumbs.config.masks import BoxMasksConfig, MasksConfig
 from multithumbs.models.sam.pixels import masks_of
 from multithumbs.types import Detections, Frame, Masks
-from multithumbs.types.detections import encode_runs
 from multithumbs.types.work import Work
 
 
@@ -63,11 +62,20 @@ def wanted_frames(work: Work[MasksConfig], indices: np.ndarray) -> Iterator[Fram
 def encoded(shapes: Shapes, config: BoxMasksConfig) -> list[np.ndarray]:
     """Runs of one frame's masks; none at all where the network trusts a mask too little."""
     usable = shapes.quality >= config.min_quality
-    masks = masks_of(shapes.logits, usable, exclusive=config.exclusive).cpu().numpy()
+    masks = masks_of(shapes.logits, usable, exclusive=config.exclusive)
     return [
-        encode_runs(mask) if good else np.zeros(0, np.int64)
+        runs_of(mask) if good else np.zeros(0, np.int64)
         for mask, good in zip(masks, usable.tolist(), strict=True)
     ]
+
+
+def runs_of(mask: Bool[Tensor, "H W"]) -> Int64[np.ndarray, " R"]:
+    """`multithumbs.types.detections.encode_runs` where the mask lies: only its runs are moved."""
+    flat = mask.T.flatten()
+    edges = (flat[1:] != flat[:-1]).nonzero().flatten().cpu().numpy() + 1
+    runs = np.diff(np.concatenate([[0], edges, [len(flat)]]))
+    first = [0] if bool(flat[0]) else []
+    return np.concatenate([first, runs]).astype(np.int64)
 
 
 def pixels_of(frames: Sequence[Frame], device: torch.device) -> Tensor:

@@ -9,11 +9,12 @@ from typing import Final
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
+from torch import Tensor
 
 from multithumbs.models.vitpose.network import INPUT_HW
 
-MEAN: Final = np.array([0.485, 0.456, 0.406], np.float32)
-STD: Final = np.array([0.229, 0.224, 0.225], np.float32)
+MEAN: Final = (0.485, 0.456, 0.406)
+STD: Final = (0.229, 0.224, 0.225)
 
 
 def crop_rectangle(
@@ -63,7 +64,8 @@ def crop_person(
     )
 
 
-def normalised(crops: UInt8[np.ndarray, "B 256 192 3"]) -> Float32[np.ndarray, "B 3 256 192"]:
+def normalised(crops: UInt8[Tensor, "B 256 192 3"]) -> Float32[Tensor, "B 3 256 192"]:
     """Crops as the network sees them: ImageNet's mean 0 and standard deviation 1."""
-    pixels = (crops.astype(np.float32) / 255 - MEAN) / STD
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    planes = crops.permute(0, 3, 1, 2).float() / 255
+    mean, std = (planes.new_tensor(x).view(3, 1, 1) for x in (MEAN, STD))
+    return (planes - mean) / std
