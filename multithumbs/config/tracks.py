@@ -185,6 +185,10 @@ class SegFollowConfig(StageConfig):
     """Or: least share of the mask's box inside the predicted one, grown by `reach_per_s`..."""
     return_affinity: float = Field(default=0.8, ge=0, le=1)
     """...with this likeness."""
+    shape_weight: float = Field(default=1.0, ge=0, le=10)
+    """Weight of the overlap with the track's last mask in its affinity, against colours' 1..."""
+    shape_memory_s: float = Field(default=0.2, gt=0, le=10)
+    """...and the time in which it is lost, seconds."""
     min_total: float = Field(default=0.4, ge=0, le=1)
     """Least score of a selected mask."""
     max_growth: float = Field(default=0.5, gt=0, le=3)

@@ -7,21 +7,26 @@ the memory is a moving average whose rate follows the motion consistency.
 
 The paper's formulas are not in our copy of it: where its text leaves a choice it is made here.
 SAM 2's decoder gives affinity and confidence; for given masks the affinity is the likeness of
-colour histograms, and the confidence is how much of the expected area is seen.
+colour histograms and the overlap with the last mask, and the confidence is how much of the
+expected area is seen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from scipy.optimize import linear_sum_assignment
 
 from multithumbs.config.tracks import SegFollowConfig
 
-IMPOSSIBLE: Final = 1e6
 NEUTRAL: Final = 0.5
 """Affinity where nothing is known of the appearance."""
+
+Overlap: TypeAlias = Callable[
+    [Int64[np.ndarray, " T"], Int64[np.ndarray, " R"]], Float64[np.ndarray, "T R"]
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,7 @@ class MaskObservations:
     area: Float64[np.ndarray, " N"]
     """Pixels."""
     score: Float64[np.ndarray, " N"]
-    feature: Float64[np.ndarray, "N D"]
+    feature: Float[np.ndarray, "N D"]
     """Unit vectors without negative entries; 0 where nothing is known."""
 
     def __len__(self) -> int:
@@ -47,7 +52,7 @@ class _Track:
     mean: Float64[np.ndarray, "8"]
     """Centre, width and height in pixels, then their velocities per second."""
     covariance: Float64[np.ndarray, "8 8"]
-    memory: Float64[np.ndarray, " D"]
+    memory: Float[np.ndarray, " D"]
     fill: float
     """Share of its box that the mask covers when it is seen whole."""
     score: float
@@ -61,8 +66,14 @@ class _Track:
     rows: list[int] = field(default_factory=list)
 
 
-def follow_masks(seen: MaskObservations, config: SegFollowConfig) -> Int64[np.ndarray, " N"]:
-    """Track of each row in order of first appearance; -1 for rows of tracks that stay short."""
+def follow_masks(
+    seen: MaskObservations, overlap: Overlap, config: SegFollowConfig
+) -> Int64[np.ndarray, " N"]:
+    """Track of each row in order of first appearance; -1 for rows of tracks that stay short.
+
+    ``overlap`` gives the IoU of the masks of two lists of rows; it is asked about each track's
+    newest mask and those of the next frames.
+    """
     active: list[_Track] = []
     ended: list[_Track] = []
     edges = np.flatnonzero(np.diff(seen.frame)) + 1
@@ -71,22 +82,25 @@ def follow_masks(seen: MaskObservations, config: SegFollowConfig) -> Int64[np.nd
         if len(rows) == 0:
             continue
         before, now = now, float(seen.time_s[rows[0]])
+        # Who was there a frame ago is not unseen, however slow the frames.
+        missed = [t for t in active if seen.frame[rows[0]] - seen.frame[t.rows[-1]] > 1]
+        gone = {id(t) for t in missed if now - t.seen_s > config.max_unseen_s}
+        ended += [t for t in active if id(t) in gone]
+        active = [t for t in active if id(t) not in gone]
         for track in active:
             _predict(track, now - before, config)
         confirmed = [t for t in active if len(t.rows) >= config.confirm_hits]
         tentative = [t for t in active if len(t.rows) < config.confirm_hits]
         # A person who is waited for has the first call on a mask; a newcomer takes what is left.
-        pairs = _select(confirmed, rows, seen, now, config)
+        pairs = _select(confirmed, rows, seen, overlap, now, config)
         free = np.setdiff1d(rows, [row for _, row in pairs])
-        pairs += _select(tentative, free, seen, now, config)
+        pairs += _select(tentative, free, seen, overlap, now, config)
         for track, row in pairs:
             _associate(track, row, seen, config)
         found = {id(track) for track, _ in pairs}
-        gone = [t for t in active if id(t) not in found and not _waits(t, now, config)]
-        ended += gone
-        dropped = {id(track) for track in gone}
+        ended += [t for t in tentative if id(t) not in found]
         taken = {row for _, row in pairs}
-        active = [t for t in active if id(t) not in dropped]
+        active = confirmed + [t for t in tentative if id(t) in found]
         active += [
             _born(int(row), seen, config)
             for row in rows
@@ -111,6 +125,7 @@ def _select(
     tracks: list[_Track],
     rows: Int64[np.ndarray, " R"],
     seen: MaskObservations,
+    overlap: Overlap,
     now: float,
     config: SegFollowConfig,
 ) -> list[tuple[_Track, int]]:
@@ -124,31 +139,35 @@ def _select(
     reach = np.minimum(config.reach_per_s * unseen, config.max_reach) * mean[:, 3]
     grown = _boxes(mean) + reach[:, None] * np.array([-1.0, -1.0, 1.0, 1.0])
     _, inside = motion_consistency(grown, seen.box_xyxy[rows])
-    affinity = _affinity(np.array([t.memory for t in tracks]), seen.feature[rows])
+    newest = np.array([t.rows[-1] for t in tracks])
+    colour = _affinity(np.array([t.memory for t in tracks]), seen.feature[rows])
+    # A mask resembles its memory in colour, and, from one frame to the next, in shape and place.
+    recent = config.shape_weight * np.exp(-unseen / config.shape_memory_s)[:, None]
+    likeness = (colour + recent * overlap(newest, rows)) / (1 + recent)
     size = np.log(
         np.prod(mean[:, 2:4], axis=1)[:, None]
         / np.prod(seen.box_xyxy[rows, 2:] - seen.box_xyxy[rows, :2], axis=1).clip(1)
     )
-    near = (inside >= config.containment) & (affinity >= config.min_affinity)
     # A part of somebody may be small, but nobody grows out of all proportion.
-    near &= size > -config.max_growth
-    near |= (iou >= config.iou_gate) & (affinity >= config.min_affinity / 2)
+    back = (inside >= config.containment) & (size > -config.max_growth)
+    back &= colour >= config.return_affinity
+    near = back | ((iou >= config.iou_gate) & (colour >= config.min_affinity))
     trust = config.motion_weight * np.exp(-unseen / config.motion_memory_s)[:, None]
-    total = trust * iou + (1 - trust) * affinity
-    cost = np.where(near, 1 - total, IMPOSSIBLE)
-    first, second = linear_sum_assignment(cost)
+    total = np.where(near, trust * iou + (1 - trust) * likeness, 0.0)
+    # No mask is as good as a bad one: nobody is pushed aside so that more people have one.
+    first, second = linear_sum_assignment(-np.maximum(total, config.min_total))
     return [
         (tracks[i], int(rows[j]))
         for i, j in zip(first.tolist(), second.tolist(), strict=True)
-        if near[i, j]
+        if float(total[i, j]) > config.min_total
     ]
 
 
 def _affinity(
-    memory: Float64[np.ndarray, "T D"], feature: Float64[np.ndarray, "N D"]
+    memory: Float[np.ndarray, "T D"], feature: Float[np.ndarray, "N D"]
 ) -> Float64[np.ndarray, "T N"]:
-    known = memory.any(1)[:, None] & feature.any(1)[None]
-    return np.where(known, memory @ feature.T, NEUTRAL)
+    known = np.any(memory, axis=1)[:, None] & np.any(feature, axis=1)[None]
+    return np.where(known, np.matmul(memory, feature.T), NEUTRAL).astype(np.float64)
 
 
 def _associate(track: _Track, row: int, seen: MaskObservations, config: SegFollowConfig) -> None:
@@ -170,10 +189,12 @@ def _associate(track: _Track, row: int, seen: MaskObservations, config: SegFollo
         track.mean, track.covariance = fresh.mean, fresh.covariance
         track.doubtful = 0
     elif track.sure >= config.sure_frames:
-        _correct(track, box, config)
+        _correct(track, box, config.box_noise)
     else:
-        # The state is kept; who is hardly seen is expected to slow down rather than to fly off.
-        track.mean[4:] *= config.doubt_damping
+        # The state is kept, but for what even a part of somebody tells: it lies inside the whole.
+        whole = _around(_boxes(track.mean[None])[0], box)
+        if whole is not None:
+            _correct(track, whole, config.part_noise)
     rate = config.memory_rate * iou * confidence
     if seen.feature[row].any():
         rate = rate if track.memory.any() else 1.0
@@ -219,10 +240,20 @@ def _predict(track: _Track, dt: float, config: SegFollowConfig) -> None:
     track.covariance = motion @ track.covariance @ motion.T + noise
 
 
-def _correct(track: _Track, box: Float64[np.ndarray, "4"], config: SegFollowConfig) -> None:
+def _around(
+    whole: Float64[np.ndarray, "4"], part: Float64[np.ndarray, "4"]
+) -> Float64[np.ndarray, "4"] | None:
+    """``whole``, moved as little as it takes to contain ``part``; None where it does already."""
+    low = np.minimum(part[:2] - whole[:2], 0)
+    high = np.maximum(part[2:] - whole[2:], 0)
+    shift = low + high
+    return whole + np.tile(shift, 2) if shift.any() else None
+
+
+def _correct(track: _Track, box: Float64[np.ndarray, "4"], noise_of_height: float) -> None:
     """Kalman's update by the mask's box (Joseph's form)."""
     measured = np.concatenate([(box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], 1.0)])
-    noise = np.eye(4) * (config.box_noise * float(track.mean[3])) ** 2
+    noise = np.eye(4) * (noise_of_height * float(track.mean[3])) ** 2
     covariance = track.covariance
     gain = np.linalg.solve(covariance[:4, :4] + noise, covariance[:4]).T
     keep = np.eye(8)
@@ -230,11 +261,6 @@ def _correct(track: _Track, box: Float64[np.ndarray, "4"], config: SegFollowConf
     track.mean = track.mean + gain @ (measured - track.mean[:4])
     track.mean[2:4] = np.maximum(track.mean[2:4], 1.0)
     track.covariance = keep @ covariance @ keep.T + gain @ noise @ gain.T
-
-
-def _waits(track: _Track, now: float, config: SegFollowConfig) -> bool:
-    confirmed = len(track.rows) >= config.confirm_hits
-    return confirmed and now - track.seen_s <= config.max_unseen_s
 
 
 def _boxes(mean: Float64[np.ndarray, "T 8"]) -> Float64[np.ndarray, "T 4"]:
@@ -255,19 +281,16 @@ def _labels(
 def repeated(
     frame: Int64[np.ndarray, " N"],
     score: Float64[np.ndarray, " N"],
-    overlap: list[Float64[np.ndarray, "R R"]],
+    overlap: Overlap,
     limit: float,
 ) -> Bool[np.ndarray, " N"]:
-    """Rows whose mask repeats that of a better scored row of the same frame.
-
-    ``overlap`` holds the IoU of the masks of each frame, frames in order.
-    """
+    """Rows whose mask repeats (by an IoU above ``limit``) that of a better row of its frame."""
     drop = np.zeros(len(frame), dtype=bool)
     edges = np.flatnonzero(np.diff(frame)) + 1
-    for rows, iou in zip(np.split(np.arange(len(frame)), edges), overlap, strict=True):
-        order = np.argsort(-score[rows], kind="stable")
-        for position, i in enumerate(order):
-            better = order[:position]
-            better = better[~drop[rows[better]]]
-            drop[rows[i]] = bool((iou[i, better] > limit).any())
+    for rows in np.split(np.arange(len(frame)), edges) if len(frame) else []:
+        order = rows[np.argsort(-score[rows], kind="stable")]
+        iou = overlap(order, order)
+        for position, row in enumerate(order):
+            better = np.flatnonzero(~drop[order[:position]])
+            drop[row] = bool((iou[position, better] > limit).any())
     return drop

@@ -1,11 +1,12 @@
 """`Tracks` by SegFollow over the masks of this run."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from scipy.ndimage import gaussian_filter
 
 from multithumbs.config.tracks import SegFollowConfig
@@ -17,6 +18,9 @@ LAB_SHIFT: Final = np.array([0.0, 64.0, 64.0])
 LAB_RANGE: Final = np.array([100.0, 128.0, 128.0])
 """What the histograms resolve; stronger colours fall into the outermost bins."""
 BLUR_BINS: Final = 0.7
+COARSE_PX: Final = 240
+"""About the longer side of the grid on which masks are compared."""
+DECODED_MASKS: Final = 256
 MASKLESS_FILL: Final = 0.5
 """Share of its box that a person without a mask is taken to cover."""
 
@@ -26,15 +30,14 @@ def follow(work: Work[SegFollowConfig], detections: Detections, masks: Masks) ->
     count, bins = len(detections), work.config.colour_bins
     box = detections.box_xyxy.copy()
     area = MASKLESS_FILL * np.maximum(np.prod(box[:, 2:] - box[:, :2], axis=1), 0)
-    feature = np.zeros((count, max(bins, 1) ** 3))
-    overlap = []
+    feature = np.zeros((count, max(bins, 1) ** 3), np.float32)
+    shapes = _Shapes(masks)
     edges = np.flatnonzero(np.diff(detections.frame)) + 1
-    groups = [rows for rows in np.split(np.arange(count), edges) if len(rows)]
     images = _images(work, detections)
-    for rows in groups:
+    for rows in np.split(np.arange(count), edges) if count else []:
         rgb = next(images) if bins else None
-        dense = [masks.dense(int(row)) for row in rows]
-        for row, mask in zip(rows, dense, strict=True):
+        for row in rows:
+            mask = masks.dense(int(row))
             bounds = mask_box(mask)
             if bounds is None:
                 continue
@@ -43,9 +46,14 @@ def follow(work: Work[SegFollowConfig], detections: Detections, masks: Masks) ->
                 low, high = bounds.astype(np.int64).reshape(2, 2)
                 part = (slice(low[1], high[1]), slice(low[0], high[0]))
                 feature[row] = histogram(rgb[part][mask[part]], bins)
-        overlap.append(_overlap(dense, box[rows]))
-    twice = repeated(detections.frame, detections.score, overlap, work.config.duplicate_iou)
+    twice = repeated(detections.frame, detections.score, shapes.overlap, work.config.duplicate_iou)
     kept = np.flatnonzero(~twice)
+
+    def overlap(
+        a: Int64[np.ndarray, " T"], b: Int64[np.ndarray, " R"]
+    ) -> Float64[np.ndarray, "T R"]:
+        return shapes.overlap(kept[a], kept[b])
+
     seen = MaskObservations(
         frame=detections.frame[kept],
         time_s=work.video.info.timestamps_s[detections.frame[kept]],
@@ -55,7 +63,7 @@ def follow(work: Work[SegFollowConfig], detections: Detections, masks: Masks) ->
         feature=feature[kept],
     )
     track = np.full(count, -1, dtype=np.int64)
-    track[kept] = follow_masks(seen, work.config)
+    track[kept] = follow_masks(seen, overlap, work.config)
     return Tracks(track=track)
 
 
@@ -92,19 +100,29 @@ def _images(
             yield rgb
 
 
-def _overlap(
-    dense: list[Bool[np.ndarray, "H W"]], box: Float64[np.ndarray, "R 4"]
-) -> Float64[np.ndarray, "R R"]:
-    """IoU of every two masks; empty masks overlap with nothing."""
-    iou = np.eye(len(dense))
-    for i in range(len(dense)):
-        for j in range(i):
-            low = np.maximum(box[i, :2], box[j, :2]).astype(np.int64)
-            high = np.minimum(box[i, 2:], box[j, 2:]).astype(np.int64)
-            if (high <= low).any():
-                continue
-            part = (slice(low[1], high[1]), slice(low[0], high[0]))
-            common = np.count_nonzero(dense[i][part] & dense[j][part])
-            either = np.count_nonzero(dense[i]) + np.count_nonzero(dense[j]) - common
-            iou[i, j] = iou[j, i] = common / max(either, 1)
-    return iou
+class _Shapes:
+    """Overlaps of masks, on every few pixels; a few masks are kept decoded."""
+
+    def __init__(self, masks: Masks) -> None:
+        self._masks = masks
+        self._step = max(1, round(max(masks.hw) / COARSE_PX))
+        self._decoded: OrderedDict[int, Bool[np.ndarray, "h w"]] = OrderedDict()
+
+    def overlap(
+        self, a: Int64[np.ndarray, " T"], b: Int64[np.ndarray, " R"]
+    ) -> Float64[np.ndarray, "T R"]:
+        """IoU of every two masks; empty masks overlap with nothing."""
+        first = np.stack([self._coarse(int(row)) for row in a]).reshape(len(a), -1)
+        second = np.stack([self._coarse(int(row)) for row in b]).reshape(len(b), -1)
+        common = first.astype(np.float32) @ second.astype(np.float32).T
+        either = first.sum(1)[:, None] + second.sum(1)[None] - common
+        return (common / np.maximum(either, 1)).astype(np.float64)
+
+    def _coarse(self, row: int) -> Bool[np.ndarray, "h w"]:
+        mask = self._decoded.pop(row, None)
+        if mask is None:
+            mask = self._masks.dense(row)[:: self._step, :: self._step].copy()
+        self._decoded[row] = mask
+        while len(self._decoded) > DECODED_MASKS:
+            self._decoded.popitem(last=False)
+        return mask
