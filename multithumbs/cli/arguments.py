@@ -74,6 +74,7 @@ def _parser() -> Parser:
     _add_run(commands)
     _add_batch(commands)
     _add_demo(commands)
+    _add_bench(commands)
     _add_checkpoints(commands)
     _add_doctor(commands)
     return parser
@@ -139,6 +140,41 @@ def _add_run_options(command: argparse.ArgumentParser, *, span: bool = True) -> 
         "--no-videos", action="store_true", help="write no overlay and world video"
     )
     command.add_argument("--json-log", action="store_true", help="progress as JSON lines on stderr")
+
+
+def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(
+        commands, "bench", "The cross-shot benchmark: scenes whose truth is exact, and baselines."
+    )
+    suites = command.add_subparsers(metavar="SUITE", required=True, parser_class=Parser)
+    for name, text in (
+        ("oracle", "Perception replaced by truth plus noise: the geometry alone."),
+        ("pixels", "The same scenes rendered, and the whole pipeline on their pixels (slow)."),
+        ("speed", "Alignment and post-processing against the paper's solvers."),
+        ("results", "Write the page of results from finished tables."),
+    ):
+        suite = suites.add_parser(name, help=text, description=text, allow_abbrev=False)
+        suite.set_defaults(suite=name)
+        suite.add_argument("--out", type=Path, required=True, metavar="DIR", help="what is written")
+        if name in ("oracle", "pixels"):
+            suite.add_argument(
+                "--scenes", nargs="+", default=[], metavar="NAME", help="default: all"
+            )
+            suite.add_argument("--methods", nargs="+", default=[], metavar="NAME")
+            suite.add_argument("--seeds", type=_count, default=1, metavar="N", help="per scene")
+        if name == "speed":
+            suite.add_argument("--cuts", type=_count, default=5, metavar="N")
+            suite.add_argument(
+                "--rows", type=_count, default=20000, metavar="N", help="person-frames at most"
+            )
+        if name == "results":
+            suite.add_argument("tables", type=Path, nargs="+", metavar="DIR", help="of each suite")
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got '{word}'")
+    return int(word)
 
 
 def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:

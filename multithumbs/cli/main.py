@@ -51,6 +51,10 @@ def _dispatch(words: list[str]) -> int:
             from multithumbs.cli.run import demo
 
             return demo(arguments)
+        case "bench":
+            from multithumbs.cli.bench import bench
+
+            return bench(arguments)
         case "checkpoints":
             from multithumbs.cli.checkpoints import checkpoints
 

@@ -1,0 +1,235 @@
+"""The `speed` suite: alignment and post-processing, `lm` against the paper's, in one process.
+
+One thread each. Alignment: random cuts of the boundary oracle, both solvers from the same stage 1
+on the same objective (Eq. 1 alone), timed over stages 2 and 3. Post-processing: one simulated clip
+at growing lengths; `lm` throughout, the paper's AdamW up to `LITERAL_ROWS` (its time per iteration
+is measured on `TIMED_ITERATIONS` and scaled to the configured number: it is linear in them).
+Memory is what a child process adds at most while it solves.
+"""
+
+import multiprocessing
+import resource
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from multithumbs.backends.alignment import algorithm1
+from multithumbs.backends.alignment.problem import build_problem, pose_people
+from multithumbs.backends.boundaries import people as people_backend
+from multithumbs.backends.boundaries.side import BoundarySide, gather_side
+from multithumbs.backends.people import adamw, lm
+from multithumbs.backends.people.gaps import bridge
+from multithumbs.backends.people.gather import gather
+from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
+from multithumbs.config.alignment import AdamWAlignmentConfig, LmAlignmentConfig
+from multithumbs.config.boundaries import BackgroundConfig, PeopleBoundariesConfig
+from multithumbs.config.people import AdamWPeopleConfig, LmPeopleConfig
+from multithumbs.evaluation.tables import TableRow, bootstrap_mean
+from multithumbs.solvers import alignment as eq1
+from multithumbs.synth.boundary_oracle import CutSetup, OracleCut, make_cut
+from multithumbs.synth.demo import demo_scene
+from multithumbs.synth.people_oracle import ClipNoise, make_clip
+from multithumbs.synth.scene import Scene
+from multithumbs.types import BoundaryScene, CutStatus
+
+SUITE: Final = "speed"
+PAPER: Final = LmAlignmentConfig(pair_weight=0, camera_weight=0, keypoint_outlier_of_height=0)
+"""Eq. 1 alone: what `adamw` minimises."""
+SIZES: Final = (300, 1000, 3000, 10000, 20000)
+"""Person-frames."""
+LITERAL_ROWS: Final = 3000
+TIMED_ITERATIONS: Final = 20
+SAMPLE_S: Final = 0.01
+_GREY: Final = 127
+
+Report = Callable[[str], None]
+
+
+def run_speed(
+    *, cuts: int = 5, most: int = SIZES[-1], report: Report = lambda line: None
+) -> list[TableRow]:
+    """Rows: seconds, losses, memory and ratios; the scene names the problem's size."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        body = load_body(EMBEDDED_BODY)
+        rows = alignment_rows(body, cuts, report)
+        for size in (s for s in SIZES if s <= most):
+            rows += post_rows(size, report)
+    finally:
+        torch.set_num_threads(threads)
+    return rows
+
+
+def alignment_rows(body: BodyModel, cuts: int, report: Report) -> list[TableRow]:
+    """Both solvers on the same cuts."""
+    solvers = {"lm": PAPER, "adamw": AdamWAlignmentConfig(), "lm-default": LmAlignmentConfig()}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in solvers}
+    _align(body, make_cut(body, CutSetup(people=2, mask_stride=2), 10**6), {"lm": PAPER})
+    for seed in range(cuts):
+        view = float(np.random.default_rng(seed).uniform(0.5, np.pi))
+        cut = make_cut(body, CutSetup(people=3, view_rad=view, mask_stride=2), seed)
+        for name, value in _align(body, cut, solvers).items():
+            found[name].append(value)
+            report(f"alignment, cut {seed}, {name}: {value[0]:.3f} s, Eq. 1 {value[1]:.1f}")
+    rows = []
+    for name, values in found.items():
+        table = np.array(values).reshape(-1, 2)
+        literal = np.array(found["adamw"]).reshape(-1, 2)
+        scene = f"alignment, {len(table)} cuts of 3 people"
+        rows += [
+            _row(scene, name, "seconds", "s", table[:, 0]),
+            _row(scene, name, "loss_over_literal", "ratio", table[:, 1] / literal[:, 1]),
+            _row(scene, name, "times_faster", "ratio", literal[:, 0] / table[:, 0]),
+        ]
+    return rows
+
+
+def _align(body: BodyModel, cut: OracleCut, solvers: dict) -> dict[str, tuple[float, float]]:
+    """Seconds and Eq. 1 of each solver; empty where the boundary scene FAILED."""
+    scene, sides = _boundary(body, cut)
+    if scene.status is CutStatus.FAILED:
+        return {}
+    out = {}
+    for name, config in solvers.items():
+        people = pose_people(sides, scene.pair, body, config.objective)
+        problem = build_problem(people, sides, scene, config.objective)
+        state = algorithm1.start(people, problem, scene)
+        began = time.perf_counter()
+        trusted = algorithm1.without_outliers(problem, people, config)
+        state = algorithm1.solve(trusted, state, config)
+        seconds = time.perf_counter() - began
+        weights = algorithm1.stage3_weights(config)
+        loss = eq1.loss(state, problem, weights, state.cam_from_scene).paper(weights)
+        out[name] = (seconds, float(loss))
+    return out
+
+
+def _boundary(
+    body: BodyModel, cut: OracleCut
+) -> tuple[BoundaryScene, tuple[BoundarySide, BoundarySide]]:
+    """The people-anchored scene of a cut, from grey images."""
+    before, after = (
+        gather_side(
+            frame, side.detections, side.keypoints, side.bodies, side.tracks, side.masks,
+            window_frames=0, min_confidence=0.3,
+        )
+        for frame, side in enumerate(cut.sides)
+    )  # fmt: skip
+    grey = np.full((*before.hw, 3), _GREY, dtype=np.uint8)
+    empty = np.zeros(before.hw, dtype=bool)
+    config = PeopleBoundariesConfig(background=BackgroundConfig(enabled=False))
+    scene = people_backend.reconstruct(
+        (before, after), (grey, grey), (empty, empty), body, config, "cpu"
+    )
+    return scene, (before, after)
+
+
+def post_rows(size: int, report: Report) -> list[TableRow]:
+    """`lm` and, where it ends in reasonable time, `adamw` on about ``size`` person-frames."""
+    rows, seconds = [], {}
+    for name in ("lm", "adamw") if size <= LITERAL_ROWS else ("lm",):
+        count, took, megabytes = _in_child(name, size)
+        seconds[name] = took
+        scene = f"post-processing, {size} person-frames"
+        rows += [
+            _row(scene, name, "person_frames", "count", np.array([count])),
+            _row(scene, name, "seconds", "s", np.array([took])),
+            _row(scene, name, "ms_per_row", "ms", np.array([1e3 * took / count])),
+            _row(scene, name, "memory", "MB", np.array([megabytes])),
+        ]
+        if "lm" in seconds and name == "adamw":
+            ratio = np.array([took / seconds["lm"]])
+            rows.append(_row(scene, "lm", "times_faster", "ratio", ratio))
+        report(f"{scene}, {name}: {took:.1f} s, {megabytes:.0f} MB")
+    return rows
+
+
+def _in_child(name: str, size: int) -> tuple[int, float, float]:
+    """Rows, seconds and added megabytes, in a process of its own so that peaks do not mix."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_post, (name, size))
+
+
+def _post(name: str, size: int) -> tuple[int, float, float]:
+    torch.set_num_threads(1)
+    body = load_body(EMBEDDED_BODY)
+    scene = lengthened(demo_scene(), size / 70)
+    clip = make_clip(body, scene, ClipNoise(), 0)
+    config = LmPeopleConfig()
+    rows = gather(
+        body, clip.detections, clip.keypoints, clip.bodies, clip.tracks, clip.alignment,
+        clip.cameras, clip.identities, clip.timestamps_s, config.gather,
+    )  # fmt: skip
+    rows = bridge(rows, clip.cameras, clip.timestamps_s, config.gather)
+    rows = rows.take(np.arange(min(len(rows), size)))
+    with _Peak() as peak:
+        began = time.perf_counter()
+        if name == "lm":
+            lm.refine(body, rows, clip.cameras, config, lambda done, total: None)
+            seconds = time.perf_counter() - began
+        else:
+            literal = AdamWPeopleConfig()
+            timed = literal.model_copy(update={"iterations": TIMED_ITERATIONS})
+            adamw.refine(body, rows, clip.cameras, timed, lambda done, total: None)
+            seconds = (time.perf_counter() - began) * literal.iterations / TIMED_ITERATIONS
+    return len(rows), seconds, peak.megabytes
+
+
+class _Peak:
+    """Resident memory added while a block runs, sampled; the kernel's own peak also holds what
+    was needed before."""
+
+    def __init__(self) -> None:
+        self.megabytes = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._start = 0.0
+
+    def __enter__(self) -> "_Peak":
+        self._start = _resident_mb()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(SAMPLE_S):
+            self.megabytes = max(self.megabytes, _resident_mb() - self._start)
+
+
+def _resident_mb() -> float:
+    """NaN where the kernel does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return float("nan")
+    return pages * resource.getpagesize() / 2**20
+
+
+def lengthened(scene: Scene, seconds: float) -> Scene:
+    """The demo's people, its shots stretched to ``seconds``."""
+    factor = seconds * float(scene.fps) / scene.num_frames
+    edges = [round(factor * shot.start) for shot in scene.shots]
+    edges.append(round(factor * scene.num_frames))
+    shots = tuple(
+        replace(shot, start=edges[i], end=edges[i + 1]) for i, shot in enumerate(scene.shots)
+    )
+    return replace(scene, shots=shots)
+
+
+def _row(scene: str, method: str, metric: str, unit: str, values: np.ndarray) -> TableRow:
+    mean, lo, hi = bootstrap_mean(np.asarray(values, np.float64))
+    return TableRow(
+        suite=SUITE, scene=scene, method=method, metric=metric, unit=unit, mean=mean, lo=lo,
+        hi=hi, n=len(values),
+    )  # fmt: skip
