@@ -9,7 +9,9 @@ the cost is linear in the number of frames.
 """
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Int64
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import DTypeLike
 from scipy.linalg import LinAlgError, cholesky_banded, get_lapack_funcs
 
 
@@ -19,41 +21,50 @@ class BlockBand:
     Coupling over two blocks is diagonal only, which keeps the bandwidth at ``2 D``.
     """
 
-    def __init__(self, count: int, size: int) -> None:
+    def __init__(self, count: int, size: int, dtype: DTypeLike = np.float64) -> None:
         self.count, self.size = count, size
-        self.band = np.zeros((2 * size + 1, count * size))
-        self._view = self.band.reshape(2 * size + 1, count, size)
+        height = 2 * size + 1
+        # Column by column, as LAPACK reads it, so that factoring needs no copy.
+        self._columns = np.zeros((count, size, height), dtype)
+        self.band = self._columns.reshape(count * size, height).T
 
-    def add_diagonal_blocks(self, blocks: Float64[np.ndarray, "N D D"]) -> None:
+    def _blocks(self, below: int) -> np.ndarray:
+        """A view of entries ``(n, row, column)`` of the blocks that many blocks below."""
+        height, step = 2 * self.size + 1, self.band.itemsize
+        return as_strided(
+            self._columns.reshape(-1)[below * self.size :],
+            (self.count - below, self.size, self.size),
+            (step * self.size * height, step, step * (height - 1)),
+        )
+
+    def add_diagonal_blocks(self, blocks: Float[np.ndarray, "N D D"]) -> None:
         """Symmetric blocks on the diagonal (their lower triangles are read)."""
-        for column in range(self.size):
-            rows = np.arange(self.size - column)
-            self._view[rows, :, column] += blocks[:, column:, column].T
+        # Entries above the diagonal have no place in the band: nothing is added there.
+        view = self._blocks(0)
+        view += np.tril(blocks)
 
-    def add_next_blocks(self, blocks: Float64[np.ndarray, "N_minus_1 D D"]) -> None:
+    def add_next_blocks(self, blocks: Float[np.ndarray, "N_minus_1 D D"]) -> None:
         """``blocks[n]`` couples frame ``n + 1`` (rows) to frame ``n`` (columns)."""
-        for column in range(self.size):
-            first = self.size - column
-            rows = np.arange(first, first + self.size)
-            self._view[rows, :-1, column] += blocks[:, :, column].T
+        view = self._blocks(1)
+        view += blocks
 
-    def add_diagonals(self, values: Float64[np.ndarray, "M D"], start: int, offset: int) -> None:
+    def add_diagonals(self, values: Float[np.ndarray, "M D"], start: int, offset: int) -> None:
         """``values[m]`` couples frames ``start + m + offset`` and ``start + m`` by a diagonal."""
-        self._view[offset * self.size, start : start + len(values)] += values
+        self._columns[start : start + len(values), :, offset * self.size] += values
 
-    def diagonal(self) -> Float64[np.ndarray, "N D"]:
+    def diagonal(self) -> Float[np.ndarray, "N D"]:
         """A view of the main diagonal."""
-        return self._view[0]
+        return self._columns[..., 0]
 
 
 def solve_bordered(
     matrix: BlockBand,
-    right: Float64[np.ndarray, "N D"],
-    border: Float64[np.ndarray, "N D B"],
-    shared: Float64[np.ndarray, "G B B"],
-    shared_right: Float64[np.ndarray, "G B"],
+    right: Float[np.ndarray, "N D"],
+    border: Float[np.ndarray, "N D B"],
+    shared: Float[np.ndarray, "G B B"],
+    shared_right: Float[np.ndarray, "G B"],
     group: Int64[np.ndarray, " N"],
-) -> tuple[Float64[np.ndarray, "N D"], Float64[np.ndarray, "G B"]] | None:
+) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "G B"]] | None:
     """Solve the bordered system (A is overwritten); None where it is not positive definite.
 
     Args:
@@ -73,7 +84,7 @@ def solve_bordered(
     (tbtrs,) = get_lapack_funcs(("tbtrs",), (factor, stacked))
     half = tbtrs(factor, stacked, uplo="L")[0].reshape(count, size, width + 1)
     products = half[..., :width].transpose(0, 2, 1) @ half
-    sums = np.zeros((len(shared), width, width + 1))
+    sums = np.zeros((len(shared), width, width + 1), half.dtype)
     np.add.at(sums, group, products)
     try:
         own = np.linalg.solve(

@@ -196,7 +196,7 @@ def _step(
     group = person.numpy(force=True)
     linear = body.linearise(motion.rotmats, motion.betas[person], motion.transl)
     equations = keypoint_equations(linear, frames, weights)
-    matrix = BlockBand(len(group), NUM_MOTION)
+    matrix = BlockBand(len(group), NUM_MOTION, motion.transl.numpy(force=True).dtype)
     if contact is not None:
         equations = torch.cat([equations, floor_equations(contact, linear)], 1)
     if latent is not None:
