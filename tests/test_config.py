@@ -39,7 +39,8 @@ def test_every_option_loads(path: Path) -> None:
 def test_files_choose_and_defaults_live_in_pydantic(path: Path) -> None:
     content = yaml.safe_load(path.read_text())
     if path.parent.name == "profile":
-        assert set(content) <= {"profile", "defaults", "runtime"}  # options, and the machine's side
+        # options, the machine's side, and what all back-ends of a stage understand
+        assert set(content) <= {"profile", "defaults", "runtime", "people"}
         assert content["profile"] == path.stem
         for line in content.get("defaults", []):
             ((group, option),) = line.items()
@@ -139,13 +140,18 @@ def test_the_paper_profile_and_its_mixtures() -> None:
     assert paper.profile == "paper"
     assert (paper.bodies.name, paper.boundaries.name) == ("hmr2", "vggt")
     assert paper.keypoints.model_dump()["boxes"] == "meshes"
+    assert paper.masks.model_dump()["assign_by_mesh"] is True
+    assert paper.people.pose_prior == "vposer"
     assert paper.runtime.device == "auto"
     mixed = load_config(["profile=paper", "bodies=fit", "body_model=embedded", "odometry=vo"])
     assert (mixed.bodies.name, mixed.odometry.name, mixed.boundaries.name) == ("fit", "vo", "vggt")
     assert mixed.keypoints.model_dump()["boxes"] == "detections"  # `fit` waits for keypoints
+    assert mixed.masks.model_dump()["assign_by_mesh"] is False
     people = load_config(["profile=paper", "intrinsics=people"])
     assert people.keypoints.model_dump()["boxes"] == "detections"
-    assert load_config(["profile=paper", "keypoints=blazepose"]).keypoints.name == "blazepose"
+    for group in ("detections", "keypoints", "masks", "bodies", "tracks", "boundaries", "people"):
+        for option in options(group):
+            assert getattr(load_config(["profile=paper", f"{group}={option}"]), group).name == option
 
 
 def test_smpls_parameters_need_its_body() -> None:

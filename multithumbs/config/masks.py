@@ -32,9 +32,10 @@ class BoxMasksConfig(StageConfig):
     ``propagate``, people who are there with a lower probability."""
     batch: int = Field(default=4, ge=1, le=1024)
     """Frames that the network sees at once; halved where a CUDA device runs out of memory."""
-    assign_by_mesh: bool = False
+    assign_by_mesh: bool | None = None
     """Give each mask to the person of the frame whose mesh it overlaps most, as in the paper's
-    section 3.1, instead of to the detection whose box asked for it."""
+    section 3.1, instead of to the detection whose box asked for it; null for yes with
+    `bodies=hmr2`, no otherwise."""
     min_overlap: float = Field(default=0.3, ge=0, le=1)
     """Least intersection over union of a mask and the mesh that it is given to."""
 
@@ -46,7 +47,7 @@ class BoxMasksConfig(StageConfig):
     @property
     def uses_body(self) -> bool:
         """Whether results depend on the body model."""
-        return self.assign_by_mesh
+        return bool(self.assign_by_mesh)
 
 
 class SamArchitecture(StageConfig):

@@ -62,11 +62,15 @@ class Config(StageConfig):
         if not isinstance(raw, dict):
             return raw
         names = {k: v.get("name") for k, v in raw.items() if isinstance(v, dict)}
-        keypoints = raw["keypoints"] if names.get("keypoints") == "vitpose" else {}
-        if keypoints.get("boxes", "auto" if keypoints else "") == "auto":
-            first = names.get("bodies") == "hmr2" and names.get("intrinsics") != "people"
-            return raw | {"keypoints": keypoints | {"boxes": "meshes" if first else "detections"}}
-        return raw
+        changed = {}
+        hmr2 = names.get("bodies") == "hmr2"
+        if names.get("keypoints") == "vitpose" and raw["keypoints"].get("boxes", "auto") == "auto":
+            first = hmr2 and names.get("intrinsics") != "people"
+            changed["keypoints"] = {"boxes": "meshes" if first else "detections"}
+        by_boxes = names.get("masks") in ("sam", "sam2", "segment_anything")
+        if by_boxes and raw["masks"].get("assign_by_mesh") is None:
+            changed["masks"] = {"assign_by_mesh": hmr2}
+        return raw | {section: raw[section] | values for section, values in changed.items()}
 
     @model_validator(mode="after")
     def _body_of_hmr2(self) -> "Config":

@@ -136,9 +136,15 @@ def configured(stages: Sequence[Stage], config: Any) -> tuple[Stage, ...]:
 def _as_configured(stage: Stage, config: Any) -> Stage:
     return replace(
         stage,
-        reads=tuple(getattr(config, "reads", stage.reads)),
-        uses_body=bool(getattr(config, "uses_body", stage.uses_body)),
+        reads=tuple(_own(config, "reads", stage.reads)),
+        uses_body=bool(_own(config, "uses_body", stage.uses_body)),
     )
+
+
+def _own(config: Any, name: str, default: Any) -> Any:
+    """The configuration's own word; `getattr`'s default would hide a mistake inside of it."""
+    declared = hasattr(type(config), name) or name in getattr(type(config), "model_fields", ())
+    return getattr(config, name) if declared else default
 
 
 def _circle(waiting: Sequence[Stage], config: Any) -> str:
