@@ -36,8 +36,9 @@ class BoxMasksConfig(StageConfig):
     """Give each mask to the person of the frame whose mesh it overlaps most, as in the paper's
     section 3.1, instead of to the detection whose box asked for it; null for yes with
     `bodies=hmr2`, no otherwise."""
-    min_overlap: float = Field(default=0.3, ge=0, le=1)
-    """Least intersection over union of a mask and the mesh that it is given to."""
+    min_overlap: float = Field(default=0.1, ge=0, le=1)
+    """Least intersection over union of a mask and the mesh that it is given to. Low, because
+    furniture hides much of some people from the mask and nothing of their meshes."""
 
     @property
     def reads(self) -> tuple[str, ...]:
