@@ -1,0 +1,218 @@
+"""What EgoHumans and Harmony4D have in common (both CMU, one code base): static GoPros around a
+scene, calibrated by COLMAP, and SMPL fits in the metric world of the first Aria glasses.
+
+Facts, from the loaders in rawalkhirodkar/egohumans (``egohumans/lib/datasets``) and from issues
+12 of that repository and 4, 9 and 14 of jyuntins/harmony4d:
+
+- ``exo/camXX/images/%05d.jpg`` and ``processed_data/smpl/%05d.npy`` are numbered by one time
+  stamp that begins with 1. The ``.npy`` holds a pickled dictionary person -> ``global_orient``
+  (3,), ``body_pose`` (69,), ``betas`` (10,), ``transl`` (3,), ``vertices`` (6890, 3),
+  ``joints`` (45, 3), ``epoch_loss``.
+- ``colmap/workplace/images.txt`` (COLMAP's text format) gives ``cam_from_colmap`` of some
+  pictures ``camXX/%05d.jpg`` of each camera; the nearest in time holds for the others.
+- ``cameras.txt`` gives OPENCV_FISHEYE: fx fy cx cy k1 k2 k3 k4.
+- ``colmap_from_aria_transforms.pkl``: person -> 4x4 similarity ``[cR | t]``; ``aria01``'s
+  leads from the world of the SMPL fits, in metres, to COLMAP's. Its scale ``c`` is not 1, so a
+  metric camera is ``[R_cam R | (R_cam t + t_cam) / c]``.
+
+Not verified: cameras that COLMAP missed have a ``camXX.npy`` beside it, about whose frame
+sources disagree; such cameras are left out. Whether the SMPL body is the neutral one is not
+written anywhere: it is taken for that, and the stored vertices are compared with it.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from scipy.spatial.transform import Rotation
+
+from multithumbs.errors import ArtifactError
+from multithumbs.evaluation.datasets import layout
+from multithumbs.evaluation.datasets.multiview import View, multi_shot
+from multithumbs.evaluation.datasets.options import Options
+from multithumbs.evaluation.datasets.sequence import EvalSequence, Lens, TruePerson
+from multithumbs.evaluation.readers.data_files import read_npy, read_pickle
+from multithumbs.evaluation.readers.motions import motion_of
+
+ANCHOR = "aria01"
+WORKPLACE = Path("colmap/workplace")
+SMPL = Path("processed_data/smpl")
+DEPTH = 12
+"""Folders below the root at most: EgoHumans' archives unpack into a deep path."""
+
+
+def find(root: Path, what: str) -> dict[str, Path]:
+    """Sequences below ``root``: folders with ``exo`` and ``colmap/workplace``."""
+    layout.folder(root, what)
+    found = {}
+    for path in _sequence_folders(root):
+        parts = path.relative_to(root).parts or (root.resolve().name,)
+        found["-".join(parts[-2:])] = path
+    if not found:
+        raise ArtifactError(
+            f"{root} holds no sequence: expected {what}, each with exo/camXX/images and "
+            f"{WORKPLACE}; see docs/datasets.md"
+        )
+    return dict(sorted(found.items()))
+
+
+def _sequence_folders(root: Path) -> Iterator[Path]:
+    for where, folders, _ in os.walk(root):
+        path = Path(where)
+        if "exo" in folders and (path / WORKPLACE).is_dir():
+            yield path
+            folders.clear()
+        elif len(path.relative_to(root).parts) >= DEPTH:
+            folders.clear()
+        folders.sort()
+
+
+def load(name: str, path: Path, options: Options, *, fps: float, note: str) -> EvalSequence:
+    """One sequence as a multi-shot video.
+
+    Raises:
+        ArtifactError: a file is missing, damaged, refused or not as described above.
+    """
+    workplace = path / WORKPLACE
+    stamps = {int(p.stem): p for p in sorted((path / SMPL).glob("*.npy")) if p.stem.isdigit()}
+    if not stamps:
+        raise ArtifactError(f"{path / SMPL} holds no <number>.npy: expected SMPL fits by time")
+    transforms = workplace / "colmap_from_aria_transforms.pkl"
+    colmap_from_world = layout.array(
+        layout.entry(read_pickle(transforms), ANCHOR, transforms), (4, 4), ANCHOR, transforms
+    )
+    return multi_shot(
+        name,
+        list(_views(path, colmap_from_world)),
+        list(stamps),
+        lambda times: _people(stamps, times),
+        options.schedule,
+        options.bodies,
+        fps=options.fps or fps,
+        note=note,
+    )
+
+
+def _views(path: Path, colmap_from_world: Float64[np.ndarray, "4 4"]) -> Iterator[View]:
+    workplace = path / WORKPLACE
+    lenses = _lenses(workplace / "cameras.txt")
+    poses = _poses(workplace / "images.txt")
+    for where in sorted(layout.folder(path / "exo", "camXX/images/%05d.jpg").iterdir()):
+        name = where.name
+        if name not in poses or (workplace / f"{name}.npy").exists():
+            continue
+        pictures = where / "images"
+        if not pictures.is_dir() or not any(pictures.iterdir()):
+            continue
+        camera, cam_from_colmap = poses[name]
+        if camera not in lenses:
+            raise ArtifactError(
+                f"{workplace / 'images.txt'} names camera {camera}, which cameras.txt lacks"
+            )
+        lens = lenses[camera]
+        yield View(
+            name=name,
+            pictures=layout.numbered(pictures, "pictures by time"),
+            K=lens.K,
+            lens=lens,
+            world_from_cam=_camera_of(cam_from_colmap, colmap_from_world),
+        )
+
+
+def _camera_of(
+    cam_from_colmap: Mapping[int, Float64[np.ndarray, "4 4"]],
+    colmap_from_world: Float64[np.ndarray, "4 4"],
+) -> Callable[[int], Float64[np.ndarray, "4 4"]]:
+    """``world_from_cam`` at a time: of the nearest picture that COLMAP posed."""
+
+    def at(time: int) -> Float64[np.ndarray, "4 4"]:
+        nearest = min(cam_from_colmap, key=lambda t: (abs(t - time), t))
+        return metric_world_from_cam(cam_from_colmap[nearest], colmap_from_world)
+
+    return at
+
+
+def metric_world_from_cam(
+    cam_from_colmap: Float64[np.ndarray, "4 4"], colmap_from_world: Float64[np.ndarray, "4 4"]
+) -> Float64[np.ndarray, "4 4"]:
+    """A rigid camera in metres, from COLMAP's pose and a similarity to COLMAP's world."""
+    scale = np.cbrt(np.linalg.det(colmap_from_world[:3, :3]))
+    cam_from_world = cam_from_colmap @ colmap_from_world
+    cam_from_world[:3] /= scale
+    return np.linalg.inv(cam_from_world)
+
+
+def _lenses(path: Path) -> dict[int, Lens]:
+    """``CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]``."""
+    found = {}
+    for line in layout.read_text(path, "COLMAP's cameras").splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) < 12 or words[1] != "OPENCV_FISHEYE":
+            raise ArtifactError(
+                f"{path}: '{line.strip()[:60]}' is no OPENCV_FISHEYE camera with 8 parameters"
+            )
+        fx, fy, cx, cy, *distortion = (float(word) for word in words[4:12])
+        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        found[int(words[0])] = Lens(K=K, distortion=tuple(distortion), fisheye=True)
+    return found
+
+
+def _poses(path: Path) -> dict[str, tuple[int, dict[int, Float64[np.ndarray, "4 4"]]]]:
+    """Camera id and ``cam_from_colmap`` by time of every exo camera."""
+    found: dict[str, tuple[int, dict[int, np.ndarray]]] = {}
+    lines = layout.read_text(path, "COLMAP's images").splitlines()
+    # Every picture has two lines; the second, its points, may be empty.
+    for line in [line for line in lines if not line.startswith("#")][::2]:
+        words = line.split()
+        if len(words) < 10:
+            continue
+        name = re.fullmatch(r"(cam\d+)/(\d+)\.\w+", words[9])
+        if name is None:
+            continue
+        w, x, y, z, *t = (float(word) for word in words[1:8])
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_quat([x, y, z, w]).as_matrix()
+        pose[:3, 3] = t
+        found.setdefault(name[1], (int(words[8]), {}))[1][int(name[2])] = pose
+    if not found:
+        raise ArtifactError(f"{path} poses no picture 'camXX/<number>.jpg'; expected COLMAP's")
+    return found
+
+
+def _people(stamps: Mapping[int, Path], times: Int64[np.ndarray, " T"]) -> list[TruePerson]:
+    rows: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for frame, time in enumerate(times.tolist()):
+        path = stamps[time]
+        content = read_npy(path)
+        if not isinstance(content, Mapping):
+            raise ArtifactError(f"{path} holds no dictionary of people; expected SMPL fits")
+        for name, part in content.items():
+            for key in ("global_orient", "body_pose", "betas", "transl"):
+                layout.entry(part, key, path)
+            rows.setdefault(str(name), []).append((frame, part))
+    return [_person(name, rows[name]) for name in sorted(rows)]
+
+
+def _person(name: str, rows: list[tuple[int, Mapping[str, Any]]]) -> TruePerson:
+    frames, parts = zip(*rows, strict=True)
+    pose = [
+        np.concatenate([np.reshape(part[key], -1) for key in ("global_orient", "body_pose")])
+        for part in parts
+    ]
+    betas, transl = (
+        np.stack([np.reshape(part[key], -1) for part in parts]) for key in ("betas", "transl")
+    )
+    digits = re.search(r"\d+$", name)
+    if digits is None:
+        raise ArtifactError(f"a person is called '{name}'; expected 'ariaXX'")
+    vertices = parts[0].get("vertices")
+    return TruePerson(
+        motion=motion_of(int(digits[0]), frames, np.stack(pose), betas, transl),
+        vertices=None if vertices is None else np.asarray(vertices, np.float64),
+    )
