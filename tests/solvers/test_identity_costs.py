@@ -57,6 +57,20 @@ def test_texture_difference_is_unknown_where_nothing_is_shared():
     assert share[0, 0] == 0
 
 
+def test_texture_difference_looks_at_mutually_visible_texels_only():
+    """What only one of them saw, or nobody did, may hold any colour."""
+    (a, seen_a), (b, seen_b) = textures((120, 60, 60)), textures((110, 70, 60))
+    seen_a[:, :, 5:], seen_b[:, :, :2] = 0, 0
+    seen_a[:, 0, 3], seen_b[:, 1, 3] = np.nan, np.nan
+    clean, share = texture_difference(a, seen_a, b, seen_b)
+    assert share[0, 0] == pytest.approx(22 / 64)
+    a[:, :, 5:], b[:, :, :2] = 255, 255
+    a[:, 0, 3], b[:, 1, 3] = (0, 255, 0), (0, 0, 255)
+    assert texture_difference(a, seen_a, b, seen_b)[0][0, 0] == clean[0, 0]
+    a[0, 2, 3] = 255
+    assert texture_difference(a, seen_a, b, seen_b)[0][0, 0] > clean[0, 0]
+
+
 def test_match_is_the_cheapest_whole_and_never_a_forbidden_pair():
     cost = np.array([[0.1, 0.2], [0.15, 0.9]])
     links = match(cost, np.ones((2, 2), dtype=bool), no_match=1.0, scale=0.25)

@@ -8,6 +8,7 @@ import pytest
 
 from multithumbs.backends.textures.merge import choose_rows
 from multithumbs.body import EMBEDDED_BODY
+from multithumbs.body.storage import read_body_file, write_body_file
 from multithumbs.config.textures import RaycastTexturesConfig
 from multithumbs.stages import textures
 from multithumbs.synth.boundary_oracle import CutSetup, OracleNoise, make_cut
@@ -57,14 +58,14 @@ def paint(side):
     return image, colours
 
 
-def bake(side, image, **config):
+def bake(side, image, body_npz=EMBEDDED_BODY, **config):
     work = Work(
         video=OneImage(image),
         config=RaycastTexturesConfig(**config),
         runtime=Runtime(threads=1),
         shot=None,
         cut=None,
-        body_npz=EMBEDDED_BODY,
+        body_npz=body_npz,
         checkpoints={},
         progress=lambda done, total: None,
     )
@@ -118,3 +119,33 @@ def test_first_and_last_rows_of_a_track_are_always_baked(side):
     assert chosen[0] == 0
     assert chosen[-1] == 39
     assert np.diff(chosen).max() < 12
+
+
+def test_textures_at_the_papers_size(side):
+    image, colours = paint(side)
+    found = bake(side, image, size=256)
+    assert found.rgb.shape == (2, 256, 256, 3)
+    coarse = bake(side, image, size=64)
+    for entry in range(2):
+        seen = found.weight[entry] > 0
+        # The same surface, in sixteen times as many texels.
+        assert seen.mean() == pytest.approx((coarse.weight[entry] > 0).mean(), rel=0.1)
+        error = np.abs(found.rgb[entry][seen].astype(int) - colours[entry].astype(int))
+        assert np.median(error) == 0
+
+
+def test_the_atlas_is_the_body_files_own(side, tmp_path):
+    """A licensed body's map lies in its own file: here the embedded one's, turned by a quarter."""
+    image, _ = paint(side)
+    tables, _ = read_body_file(EMBEDDED_BODY)
+    turned = np.stack([1 - tables.uv[:, 1], tables.uv[:, 0]], axis=1)
+    write_body_file(tmp_path / "smpl.npz", replace(tables, name="smpl", uv=turned))
+    own = bake(side, image, size=64)
+    other = bake(side, image, body_npz=tmp_path / "smpl.npz", size=64)
+    np.testing.assert_array_equal(other.track, own.track)
+    back = np.rot90(other.weight, axes=(1, 2))
+    same = (back > 0) == (own.weight > 0)
+    assert same.mean() > 0.99
+    bare = replace(tables, uv=np.zeros((0, 2)), face_uv_index=np.zeros((0, 3), np.int64))
+    write_body_file(tmp_path / "bare.npz", bare)
+    assert len(bake(side, image, body_npz=tmp_path / "bare.npz").track) == 0
