@@ -1,7 +1,7 @@
 """`masks=sam`, `sam2` and `segment_anything`: tiny random checkpoints through the real adapters."""
 
+import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +10,8 @@ import pytest
 import torch
 
 from multithumbs.backends.masks import sam2_video
-from multithumbs.backends.masks.assign import Silhouettes, assign_masks, coarse, overlaps
 from multithumbs.backends.masks.sam2_video import Follower, box_of_logits, box_overlap, fitting
 from multithumbs.backends.masks.sam_boxes import runs_of
-from multithumbs.body import EMBEDDED_BODY
 from multithumbs.config.masks import (
     Sam2Architecture,
     Sam2MasksConfig,
@@ -21,14 +19,14 @@ from multithumbs.config.masks import (
     SamMasksConfig,
     SegmentAnythingMasksConfig,
 )
-from multithumbs.errors import BackendUnavailable, CheckpointError, ConfigError
+from multithumbs.errors import BackendUnavailable, CheckpointError
 from multithumbs.models.sam import build_sam, build_sam2
 from multithumbs.models.sam import checkpoint as sam_names
 from multithumbs.models.sam import checkpoint_sam2 as sam2_names
 from multithumbs.models.sam.pixels import sam2_boxes, sam2_logits, sam2_pixels
 from multithumbs.models.weights import load_strict, read_tensors
 from multithumbs.stages import masks
-from multithumbs.types import Bodies, Detections, Masks
+from multithumbs.types import Detections, Masks
 from multithumbs.types.detections import encode_runs
 
 from .frames import FrameList, work_on
@@ -88,9 +86,8 @@ def people() -> Detections:
     )
 
 
-def segment(clip, checkpoints, config, bodies=None) -> Masks:
-    work = replace(work_on(clip, config, checkpoints, shot=(0, 7)), body_npz=EMBEDDED_BODY)
-    return masks.run(work, detections=people(), bodies=bodies)
+def segment(clip, checkpoints, config) -> Masks:
+    return masks.run(work_on(clip, config, checkpoints, shot=(0, 7)), detections=people())
 
 
 def dense(found: Masks) -> np.ndarray:
@@ -265,6 +262,28 @@ def test_nobody_needs_no_network(clip):
         assert len(found) == 0 and found.hw == HW
 
 
+def test_nothing_is_imported_that_was_not_chosen():
+    """Not even by the adapters: only building a network does."""
+    program = (
+        "import sys; from multithumbs.stages import keypoints, masks; "
+        "from multithumbs.backends.keypoints import vitpose; "
+        "from multithumbs.backends.masks import sam, sam2, sam2_video, segment_anything; "
+        "heavy = {'transformers', 'torchvision', 'segment_anything'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_device_that_is_too_small_is_said_in_one_line(clip, checkpoints, monkeypatch):
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Follower, "_look", too_much)
+    with pytest.raises(BackendUnavailable, match="memory"):
+        segment(clip, checkpoints, OPTIONS["sam2_video"]())
+
+
 def test_without_its_package_segment_anything_says_what_to_install(clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(BackendUnavailable, match=r"multithumbs\[segment-anything\]"):
@@ -304,85 +323,3 @@ def test_segment_anything_is_given_tensors_and_its_own_pixels(clip, checkpoints,
     area = dense(found).sum((1, 2))
     floor = np.floor(people().box_xyxy)
     np.testing.assert_array_equal(area, np.prod(floor[:, 2:] - floor[:, :2], axis=1))
-
-
-def disc(u: float, v: float, radius: float) -> np.ndarray:
-    y, x = np.mgrid[: HW[0], : HW[1]] + 0.5
-    return (x - u) ** 2 + (y - v) ** 2 < radius**2
-
-
-def test_masks_go_to_the_people_whose_silhouettes_they_overlap_most():
-    silhouettes = np.stack([disc(20, 30, 12), disc(45, 30, 12), disc(70, 10, 6)])
-    found = np.stack([disc(46, 31, 11), disc(5, 5, 4), disc(22, 30, 12)])
-    assert assign_masks(found, silhouettes, 0.3).tolist() == [2, 0, -1]
-    assert assign_masks(found, silhouettes, 0.95).tolist() == [-1, -1, -1]
-    assert assign_masks(found[:0], silhouettes, 0.3).tolist() == [-1, -1, -1]
-    assert assign_masks(found, silhouettes[:0], 0.3).tolist() == []
-
-
-def test_the_sum_of_the_overlaps_decides_and_not_the_first_come():
-    """Person 0 overlaps mask 0 a little more than mask 1, but mask 0 is all that person 1 has."""
-    silhouettes = np.stack([disc(30, 30, 14), disc(38, 30, 14)])
-    found = np.stack([disc(35, 30, 14), disc(24, 30, 14)])
-    overlap = overlaps(silhouettes, found)
-    assert overlap[0, 0] > overlap[0, 1] and overlap[1, 0] > overlap[0, 0]
-    assert assign_masks(found, silhouettes, 0.1).tolist() == [1, 0]
-
-
-def test_an_empty_mask_is_nobodys():
-    assert assign_masks(np.zeros((1, *HW), bool), np.zeros((1, *HW), bool), 0.0).tolist() == [-1]
-
-
-K = np.array([[70.0, 0, 40], [0, 70.0, 30], [0, 0, 1]])
-
-
-def bodies_at(places: np.ndarray, confidence: np.ndarray) -> Bodies:
-    count = len(places)
-    pose = np.zeros((count, 24, 3))
-    pose[:, 0, 0] = np.pi  # upright in a camera whose y axis points down
-    return Bodies(
-        pose=pose,
-        betas=np.zeros((count, 10)),
-        transl=places,
-        joints_cam=np.zeros((count, 24, 3)),
-        K=np.tile(K, (count, 1, 1)),
-        confidence=confidence,
-        residual_px=np.zeros(count),
-    )
-
-
-def test_a_body_in_front_hides_the_one_behind(body):
-    places = np.array([[0.0, 0.0, 6.0], [0.1, 0.0, 3.0], [1.2, 0.0, 5.0]])
-    bodies = bodies_at(places, np.ones(3))
-    renderer = Silhouettes(body, bodies, HW)
-    behind, front, beside = renderer.visible(np.arange(3))
-    alone = renderer.visible(np.array([0]))[0]
-    assert front.any() and beside.any()
-    assert not (behind & front).any()
-    assert alone.sum() > behind.sum()
-    assert coarse(np.ones((1, *HW), bool)).shape == (1, *front.shape)
-
-
-def test_swapped_masks_find_their_people(body, clip, monkeypatch):
-    """Each box asked for the other person's mask; their meshes tell."""
-    from multithumbs.backends.masks import sam
-
-    count = len(people())
-    place = np.array([[-0.7, 0.0, 4.0], [0.9, 0.0, 4.0]])[np.arange(count) % 2]
-    confidence = np.ones(count)
-    confidence[2] = confidence[3] = confidence[5] = 0
-    bodies = bodies_at(place, confidence)
-    renderer = Silhouettes(body, bodies, HW)
-    everyone = renderer.visible(np.array([0, 1]))
-    whole = np.repeat(np.repeat(everyone, 4, 1), 4, 2)[:, : HW[0], : HW[1]]
-    swapped = [whole[(row + 1) % 2] for row in range(count)]
-    monkeypatch.setattr(sam, "segment", lambda *_: Masks.from_dense(swapped, HW))
-    config = SamMasksConfig(assign_by_mesh=True)
-    found = dense(segment(clip, {}, config, bodies=bodies))
-    np.testing.assert_array_equal(found[[0, 1]], whole)  # both meshes known: swapped back
-    np.testing.assert_array_equal(found[[2, 3]], whole[[1, 0]])  # none known: boxes decide
-    np.testing.assert_array_equal(found[4], whole[0])
-    assert not found[5].any()  # its box's mask was the other one's
-    assert not found[8].any()  # alone in its frame, and no mask fits its mesh
-    with pytest.raises(ConfigError, match="assign_by_mesh"):
-        segment(clip, {}, config)

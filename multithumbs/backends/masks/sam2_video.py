@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from multithumbs.backends.batching import in_batches
 from multithumbs.backends.masks.sam2 import feature_maps, load
 from multithumbs.backends.masks.sam_boxes import Shapes, encoded, pixels_of
 from multithumbs.config.masks import MasksConfig, Sam2MasksConfig
@@ -71,7 +72,13 @@ class Follower:
             step: 0, 1, 2, ... without gaps.
             pixels: the frame, (1, H, W, 3) uint8, on the device.
             boxes: its detections.
+
+        Raises:
+            BackendUnavailable: the people do not fit into the CUDA device's memory.
         """
+        return next(in_batches(1, 1, lambda _: self._step(step, pixels, boxes)))
+
+    def _step(self, step: int, pixels: Tensor, boxes: Float64[np.ndarray, "N 4"]) -> Shapes:
         self._look(step, pixels)
         followed = [self._predict(person, step) for person in self._people]
         of_box = fitting(
