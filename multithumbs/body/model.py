@@ -137,7 +137,7 @@ class BodyModel:
     ) -> Posed:
         """`posed`, from local rotation matrices."""
         frames = self.frames(rotmats, betas)
-        keypoints = self.rig.terms(frames, self.rig.pose_offsets(rotmats, betas)).sum(-3)
+        keypoints = self.rig.points(frames, self.rig.pose_offsets(rotmats, betas))
         shift = transl[..., None, :]
         return Posed(frames.positions + shift, keypoints + shift)
 

@@ -59,6 +59,13 @@ class KeypointRig:
         turned = offsets.transpose(-2, -3) @ frames.rotations.transpose(-1, -2)
         return turned + self.masses.T[..., None] * frames.positions[..., None, :]
 
+    def points(
+        self, frames: JointFrames, offsets: Float[Tensor, "*batch P J 3"]
+    ) -> Float[Tensor, "*batch P 3"]:
+        """The keypoints: the sum of `terms` over joints, as one product."""
+        turned = offsets.flatten(-2) @ frames.rotations.transpose(-1, -2).flatten(-3, -2)
+        return turned + self.masses @ frames.positions
+
     def by_betas(
         self, frames: JointFrames, joints_by_betas: Float[Tensor, "*batch J 3 B"]
     ) -> Float[Tensor, "*batch P 3 B"]:

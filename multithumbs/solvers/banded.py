@@ -39,9 +39,9 @@ class BlockBand:
 
     def add_diagonal_blocks(self, blocks: Float[np.ndarray, "N D D"]) -> None:
         """Symmetric blocks on the diagonal (their lower triangles are read)."""
-        # Entries above the diagonal have no place in the band: nothing is added there.
         view = self._blocks(0)
-        view += np.tril(blocks)
+        for row in range(self.size):  # entries above the diagonal have no place in the band
+            view[:, row, : row + 1] += blocks[:, row, : row + 1]
 
     def add_next_blocks(self, blocks: Float[np.ndarray, "N_minus_1 D D"]) -> None:
         """``blocks[n]`` couples frame ``n + 1`` (rows) to frame ``n`` (columns)."""

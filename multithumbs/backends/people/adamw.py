@@ -75,7 +75,7 @@ def _minimise(
         iterations=config.iterations,
         progress=lambda done: progress(done, config.iterations),
     )
-    pose, transl, betas = (x.numpy(force=True) for x in out)
+    pose, transl, betas = (x.double().numpy(force=True) for x in out)
     return replace(rows, pose=pose, transl=transl, betas=betas[person])
 
 

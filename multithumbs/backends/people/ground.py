@@ -42,7 +42,7 @@ def sole_heights(body: BodyModel) -> Float64[np.ndarray, " 6"]:
     betas, transl = flat.new_zeros(1, 10), flat.new_zeros(1, 3)
     lowest = body.rest_vertices(betas)[0, :, 1].min()
     keypoints = body.posed(flat, betas, transl).keypoints[0, list(SOLE_KEYPOINTS), 1]
-    return (keypoints - lowest).numpy(force=True)
+    return (keypoints - lowest).double().numpy(force=True)
 
 
 def find_ground(
@@ -95,7 +95,8 @@ def move(body: BodyModel, rows: Rows, new_from_old: Float64[np.ndarray, "N 4 4"]
     pose = rows.pose.copy()
     turned = Rotation.from_matrix(rotation) * Rotation.from_rotvec(pose[:, 0])
     pose[:, 0] = turned.as_rotvec()
-    rest = body.rest_joints(torch.from_numpy(rows.betas).to(body.dtype))[:, 0].numpy(force=True)
+    rest = body.rest_joints(torch.from_numpy(rows.betas).to(body.dtype))[:, 0]
+    rest = rest.double().numpy(force=True)
     pelvis = np.einsum("nij,nj->ni", rotation, rows.transl + rest) + shift
     return replace(
         rows,

@@ -132,10 +132,11 @@ def _solve_piece(
         latent=latent,
     )
     for index, p in enumerate(people):
-        shapes.setdefault(int(p), out.betas[index].numpy(force=True))
+        shapes.setdefault(int(p), out.betas[index].double().numpy(force=True))
     kept = tensor(np.array([shapes[int(p)] for p in people]))[timeline.person]
     transl = out.transl + _pelvis_at_rest(body, out.betas[timeline.person], kept)
-    return axis_angle_from_matrix(out.rotmats).numpy(force=True), transl.numpy(force=True)
+    pose = axis_angle_from_matrix(out.rotmats)
+    return pose.double().numpy(force=True), transl.double().numpy(force=True)
 
 
 def _pelvis_at_rest(
