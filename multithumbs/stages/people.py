@@ -55,11 +55,9 @@ def run(
         vposer = load_vposer(work.checkpoints["vposer"], config.vposer, solver_body.dtype)
     match config:
         case AdamWPeopleConfig():
-            from multithumbs.backends.people.adamw import refine as refine_literally
+            from multithumbs.backends.people.adamw import refine as literal
 
-            rows, ground = refine_literally(
-                solver_body, rows, cameras, config, work.progress, vposer
-            )
+            rows, ground = literal(solver_body, rows, cameras, config, work.progress, vposer)
         case LmPeopleConfig():
             from multithumbs.backends.people.lm import refine
 
