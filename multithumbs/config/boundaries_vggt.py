@@ -105,7 +105,7 @@ class VggtBoundariesConfig(StageConfig):
     """A person with fewer points says nothing about the scale."""
     max_log_spread: float = Field(default=0.4, gt=0, le=5)
     """FAILED where people's own scales differ by more than this (mean absolute deviation of
-    their natural logarithms from the median)."""
+    their natural logarithms from the median), or the scale from that of the bodies' depths."""
     grid_px: int = Field(default=256, ge=16, le=2048)
     """Longer side of the stored point map."""
     common_place: CommonPlaceConfig = CommonPlaceConfig()

@@ -110,13 +110,9 @@ def scene_from_views(
             f"masks with at least {config.min_person_points} trusted points"
             f"{', a face and both hips' if config.scale == 'head_pelvis' else ''})",
         )
-    spread = log_spread(ratios)
-    if spread > config.max_log_spread:
-        return failed(
-            sides,
-            f"people disagree about the scale by a factor of {np.exp(spread):.2f} (at most "
-            f"{np.exp(config.max_log_spread):.2f})",
-        )
+    reason = _contradiction(ratios, scale, people, config)
+    if reason:
+        return failed(sides, reason)
     common = config.common_place
     pelvis = [
         pelvis_in_scene(side, seen, views, view, scale)
@@ -153,6 +149,29 @@ def failed(sides: Sides, reason: str) -> BoundaryScene:
         confidence=np.zeros((2, 0, 0)),
         pair=np.zeros((0, 2), dtype=np.int64),
     )
+
+
+def _contradiction(
+    ratios: Float[np.ndarray, " N"],
+    scale: float,
+    people: list[PeopleInView],
+    config: VggtBoundariesConfig,
+) -> str:
+    """Why a scale is not to be believed; empty where people, and the depths that they stand at,
+    agree about it."""
+    limit = np.exp(config.max_log_spread)
+    spread = np.exp(log_spread(ratios))
+    if spread > limit:
+        return f"people disagree about the scale by a factor of {spread:.2f} (at most {limit:.2f})"
+    by_depth = combine(np.concatenate([p.by_depth for p in people]), "median")
+    factor = max(scale / by_depth, by_depth / scale)
+    # NaN, where no body meets its points, contradicts nothing.
+    if factor > limit:
+        return (
+            f"scale={config.scale} gives {scale:.3g} m per unit, the depths at which bodies stand "
+            f"{by_depth:.3g} (at most {limit:.2f} times as much): stray points among the people's"
+        )
+    return ""
 
 
 def _no_common_place(
