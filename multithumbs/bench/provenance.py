@@ -4,12 +4,11 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy
 import torch
-
-from multithumbs import __version__
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +19,7 @@ def provenance(suite: str) -> str:
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f"Suite `{suite}` · multithumbs {__version__} at {commit()} · seeds from 0 · {cpu}, "
+        f"Suite `{suite}` · multithumbs {version('multithumbs')} at {commit()} · seeds from 0 · {cpu}, "
         f"{os.cpu_count()} cores, {cuda} · Python {platform.python_version()}, NumPy "
         f"{numpy.__version__}, torch {torch.__version__} · {now}"
     )
