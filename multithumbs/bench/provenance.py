@@ -19,7 +19,8 @@ def provenance(suite: str) -> str:
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f"Suite `{suite}` · multithumbs {version('multithumbs')} at {commit()} · seeds from 0 · {cpu}, "
+        f"Suite `{suite}` · multithumbs {version('multithumbs')} at {commit()} · seeds from 0 · "
+        f"{cpu}, "
         f"{os.cpu_count()} cores, {cuda} · Python {platform.python_version()}, NumPy "
         f"{numpy.__version__}, torch {torch.__version__} · {now}"
     )
