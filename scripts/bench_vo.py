@@ -1,6 +1,6 @@
 """`odometry=vo` against COLMAP's mapper on the same frames, masks and intrinsics.
 
-    python scripts/bench_vo.py --seeds 2 [--scenes dolly,static] [--colmap]
+    python scripts/bench_vo.py [--seeds 0,1] [--scenes dolly,static] [--no-colmap]
 
 Rendered rooms with two people who walk; their true masks are given to both. COLMAP (a bench-only
 dependency: `pip install pycolmap`) matches every frame with every other, with the true
@@ -245,7 +245,7 @@ def turn_deg(found: np.ndarray, truth: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--scenes", default=",".join(TRAVELLING + STANDING))
     parser.add_argument("--colmap", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
@@ -255,7 +255,7 @@ def main() -> None:
           "| COLMAP: frames  ATE mm (%)    turn deg    s")  # fmt: skip
     wins = total = 0
     for kind in arguments.scenes.split(","):
-        for seed in range(arguments.seeds):
+        for seed in map(int, arguments.seeds.split(",")):
             clip = make_clip(body, kind, seed)
             truth = clip.world_from_cam
             path = float(np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1).sum())

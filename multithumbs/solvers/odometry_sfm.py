@@ -20,6 +20,9 @@ from multithumbs.solvers.odometry_tracks import PointTracks
 MIN_SHARED = 20
 """Points that two key-frames must share to start from them."""
 
+POLISHED_FRAMES = 150
+"""Shots up to this length end with an adjustment of all frames, not of the key-frames alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SfmSettings:
@@ -258,6 +261,9 @@ def _all_frames(
         huber=state.settings.huber, iterations=10,
     )  # fmt: skip
     bundle = Bundle(rotation, centre, state.points, frame, point, x)
+    if tracks.num_frames <= POLISHED_FRAMES:
+        bundle = _polished(bundle, state.settings)
+        rotation, centre, state.points = bundle.rotation, bundle.centre, bundle.points
     error = np.linalg.norm(residuals(bundle), axis=1)
     inlier = error < state.settings.outlier
     good = np.bincount(frame[inlier], minlength=tracks.num_frames)
@@ -283,6 +289,30 @@ def _all_frames(
         residual=residual,
         parallax=float(np.median(angle[solved])),
     )
+
+
+def _polished(bundle: Bundle, settings: SfmSettings) -> Bundle:
+    """All frames and points together; cameras and points without good observations stay."""
+    for _ in range(2):
+        error = np.linalg.norm(residuals(bundle), axis=1)
+        good = (error < settings.outlier) & (points_in_cameras(bundle)[:, 2] > 0)
+        # A camera needs enough points, a point two cameras.
+        seen = np.bincount(bundle.camera[good], minlength=len(bundle.rotation))
+        good &= seen[bundle.camera] >= settings.min_points
+        good &= np.bincount(bundle.point[good], minlength=len(bundle.points))[bundle.point] >= 2
+        cameras, camera = np.unique(bundle.camera[good], return_inverse=True)
+        points, point = np.unique(bundle.point[good], return_inverse=True)
+        if len(cameras) < 2:
+            return bundle
+        part = adjust(
+            Bundle(bundle.rotation[cameras], bundle.centre[cameras], bundle.points[points],
+                   camera, point, bundle.x[good]),
+            huber=settings.huber, max_iterations=20,
+        )  # fmt: skip
+        rotation, centre, world = bundle.rotation.copy(), bundle.centre.copy(), bundle.points.copy()
+        rotation[cameras], centre[cameras], world[points] = part.rotation, part.centre, part.points
+        bundle = bundle._replace(rotation=rotation, centre=centre, points=world)
+    return bundle
 
 
 def interpolate(
