@@ -18,6 +18,7 @@ from multithumbs.cli import main
 from multithumbs.config.root import Config
 from multithumbs.errors import ConfigError
 from multithumbs.io.artifacts import MANIFEST
+from multithumbs.io.download import SourceUnavailable, UrlSource
 from multithumbs.pipeline import STAGES
 
 
@@ -290,3 +291,24 @@ def test_two_runs_at_once_are_refused(clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 6
     assert f"process {os.getpid()}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_fetch_shows_licences_first_and_lists_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said_before: list[str] = []
+
+    def cut_off(self: UrlSource, part: Path, progress: object) -> None:
+        said_before.append(capsys.readouterr().err)
+        raise SourceUnavailable("the cable is cut")
+
+    monkeypatch.setattr(UrlSource, "fetch", cut_off)
+    words = ["checkpoints", "fetch", "droid", "hmr2", "vposer", "--root", str(tmp_path)]
+    assert main(words) == 5
+    assert "licence: BSD-3-Clause" in said_before[0]
+    assert "licence: Max Planck, non-commercial" in said_before[0]
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert sum("by hand: " in line for line in lines) == 3
+    assert any(str(tmp_path / "droid" / "droid.pth") in line for line in lines)
+    assert any("smpl-x.is.tue.mpg.de" in line for line in lines)
+    assert "3 of 3 checkpoints are missing: droid, hmr2, vposer" in last

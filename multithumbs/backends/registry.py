@@ -6,6 +6,7 @@ that independent users of the file agree on; without one the first download is t
 recorded, and checked afterwards.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,9 +53,9 @@ def _mediapipe(folder: str, filename: str, generation: int) -> tuple[Source, ...
 
 
 def _hub(repository: str, filename: str) -> tuple[Source, ...]:
-    """A public file of Hugging Face: by its address, then through its library (and mirrors)."""
-    url = f"https://huggingface.co/{repository}/resolve/main/{filename}"
-    return UrlSource(url), HubFile(repository, filename)
+    """A public file of Hugging Face, or of the mirror that ``$HF_ENDPOINT`` names."""
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return (UrlSource(f"{endpoint}/{repository}/resolve/main/{filename}"),)
 
 
 _HMR2_MEMBER: Final = "logs/train/multiruns/hmr2/0/checkpoints/epoch=35-step=1000000.ckpt"

@@ -54,8 +54,8 @@ def _fetch(arguments: argparse.Namespace) -> int:
     err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for status in missing(resolve_names(arguments.names), arguments.root):
         checkpoint = status.checkpoint
-        where = str(checkpoint.sources[0]) if checkpoint.sources else "by hand only"
-        err.print(f"{checkpoint.name}: {checkpoint.description}, {_size(checkpoint)}, from {where}")
+        where = f"from {checkpoint.sources[0]}" if checkpoint.sources else "by hand only"
+        err.print(f"{checkpoint.name}: {checkpoint.description}, {_size(checkpoint)}, {where}")
         err.print(f"    licence: {checkpoint.licence}")
     statuses = _download(arguments)
     _show(statuses)

@@ -66,6 +66,8 @@ class UrlSource:
             request.add_header("Range", f"bytes={have}-")
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as response:  # noqa: S310
+                if not response.geturl().startswith("https://"):
+                    raise SourceUnavailable("it leads to a place without https")
                 if response.headers.get_content_type() == "text/html":
                     raise SourceUnavailable("it answers with a web page, not with a file")
                 resumed = response.status == HTTPStatus.PARTIAL_CONTENT

@@ -169,7 +169,10 @@ def server(monkeypatch):
         request.full_url = request.full_url.replace(
             "https://weights.test", f"http://127.0.0.1:{httpd.server_port}"
         )
-        return real(request, timeout=timeout)
+        response = real(request, timeout=timeout)
+        if "insecure" not in response.url:
+            response.url = "https://weights.test/net"
+        return response
 
     monkeypatch.setattr(download.urllib.request, "urlopen", plain)
     yield answers
@@ -202,6 +205,13 @@ def test_a_web_page_is_no_weight_file(server, tmp_path):
     with pytest.raises(CheckpointError, match="answers with a web page"):
         fetch_file((URL,), tmp_path / "weights.bin", None, ignore)
     assert not (tmp_path / "weights.bin").exists()
+
+
+def test_a_redirect_away_from_https_is_refused(server, tmp_path):
+    server["/net"] = (302, {"Location": "/insecure"}, b"")
+    server["/insecure"] = (200, {}, CONTENT)
+    with pytest.raises(CheckpointError, match="without https"):
+        fetch_file((URL,), tmp_path / "weights.bin", None, ignore)
 
 
 def test_a_download_that_ends_early_is_told_and_kept(server, tmp_path):
