@@ -37,7 +37,7 @@ SMALL_PX = (15.0, 30.0)
 CONFIGS: dict[str, TracksConfig] = {
     "hungarian3d": Hungarian3DConfig(),
     "hungarian3d, no colour": Hungarian3DConfig(colour_weight=0),
-    "phalp, colour": PhalpConfig(appearance="colour", texture_size=128, min_box_wh_px=SMALL_PX),
+    "phalp, colour": PhalpConfig(appearance="colour", texture_size=64, min_box_wh_px=SMALL_PX),
     "phalp, no appearance": PhalpConfig(appearance="none", min_box_wh_px=SMALL_PX),
     "segfollow": SegFollowConfig(),
     "segfollow, no colour": SegFollowConfig(colour_bins=0),

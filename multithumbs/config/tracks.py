@@ -118,9 +118,11 @@ class PhalpConfig(StageConfig):
     """Narrower or lower boxes are left out, pixels."""
 
     appearance: Literal["encoder", "colour", "none"] = "encoder"
-    """Who looks like whom: PHALP's network on UV textures (it was trained on SMPL's atlas, so it
-    needs `body_model=smpl` with one to mean anything), mean colours on any body's UV map, or
-    nothing at all (no frame is read)."""
+    """Who looks like whom: PHALP's network on UV textures (trained on SMPL's map, so it needs
+    `body_model=smpl` to mean much), mean colours on any UV map, or nothing (no frame is read)."""
+    atlas: Literal["body", "phalp"] = "body"
+    """Whose UV map: the body file's own, or PHALP's texel tables for SMPL's faces, on which its
+    network was trained (256 texels; downloaded as `phalp-texel-faces`, `phalp-texel-weights`)."""
     texture_size: int = Field(default=256, ge=16, le=1024)
     """Side of the UV map, texels; the encoder was trained on 256."""
     texture_memory: float = Field(default=0.1, gt=0, le=1)
@@ -149,6 +151,8 @@ class PhalpConfig(StageConfig):
     def checkpoints(self) -> tuple[str, ...]:
         """Names in the checkpoint registry."""
         names: tuple[str, ...] = ("phalp-hmar",) if self.appearance == "encoder" else ()
+        if self.atlas == "phalp" and self.appearance != "none":
+            names += ("phalp-texel-faces", "phalp-texel-weights")
         if self.pose == "predictor":
             names += ("phalp-pose-predictor", "phalp-pose-statistics")
         return names
@@ -159,6 +163,8 @@ class PhalpConfig(StageConfig):
             raise ValueError("colour_cells is finer than texture_size")
         if self.appearance == "encoder" and self.texture_size % 16:
             raise ValueError("the encoder needs a texture_size that 16 divides")
+        if self.atlas == "phalp" and self.texture_size != 256:
+            raise ValueError("atlas=phalp has a texture_size of 256")
         return self
 
 

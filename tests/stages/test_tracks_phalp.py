@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from multithumbs.backends.tracks import phalp
 from multithumbs.backends.tracks.phalp import (
     phalp_places,
     pose_vectors,
@@ -21,6 +22,7 @@ from multithumbs.config.tracks import PhalpConfig, SegFollowConfig, TracksConfig
 from multithumbs.errors import CheckpointError, ConfigError
 from multithumbs.models.phalp import AppearanceEncoder, PosePredictor, PredictorArchitecture
 from multithumbs.render.raycast import Mesh, cast
+from multithumbs.render.texture import Texels
 from multithumbs.stages import tracks
 from multithumbs.types import Bodies, Detections, Frame, Keypoints, Masks, VideoInfo
 from multithumbs.types.work import Runtime, Work
@@ -210,10 +212,32 @@ def test_a_body_without_a_uv_map_is_told(clip, tmp_path: Path) -> None:
     tables, _ = read_body_file(EMBEDDED_BODY)
     bare = replace(tables, uv=np.zeros((0, 2)), face_uv_index=np.zeros((0, 3), np.int64))
     write_body_file(tmp_path / "bare.npz", bare)
-    with pytest.raises(ConfigError, match=r"appearance=none"):
+    with pytest.raises(ConfigError, match=r"atlas=phalp"):
         run(clip, COLOUR, body_npz=tmp_path / "bare.npz")
     plain = PhalpConfig(appearance="none", min_box_wh_px=ANY_BOX)
     assert run(clip, plain, body_npz=tmp_path / "bare.npz")[0].max() >= 0
+
+
+def test_phalps_own_texels(clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of faces and weights do what the body's own map does; they name SMPL's faces."""
+    tables, _ = read_body_file(EMBEDDED_BODY)
+    own = Texels.of(tables.uv[tables.face_uv_index], 256)
+    face, weights = np.full((256, 256), -1, np.int32), np.zeros((256, 256, 3), np.float32)
+    face[own.row, own.column], weights[own.row, own.column] = own.face, own.weights
+    np.save(tmp_path / "fmap.npy", face)
+    np.save(tmp_path / "bmap.npy", weights)
+    read = phalp.read_texels(tmp_path / "fmap.npy", tmp_path / "bmap.npy")
+    np.testing.assert_array_equal(read.face, own.face)
+    np.testing.assert_allclose(read.weights, own.weights, atol=1e-6)
+    config = PhalpConfig(appearance="colour", atlas="phalp", min_box_wh_px=ANY_BOX)
+    files = {phalp.TEXEL_FACES: tmp_path / "fmap.npy", phalp.TEXEL_WEIGHTS: tmp_path / "bmap.npy"}
+    assert set(config.checkpoints) == set(files)
+    with pytest.raises(ConfigError, match="13776 faces"):
+        run(clip, config, checkpoints=files)
+    monkeypatch.setattr(phalp, "SMPL_FACES", len(tables.faces))
+    np.testing.assert_array_equal(run(clip, config, checkpoints=files)[0], clip[-1])
+    with pytest.raises(CheckpointError, match="fmap_256"):
+        phalp.read_texels(tmp_path / "bmap.npy", tmp_path / "fmap.npy")
 
 
 def test_places_in_phalps_camera(clip) -> None:

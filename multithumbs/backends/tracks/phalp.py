@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 
 from multithumbs.backends.batching import in_batches
 from multithumbs.backends.tracks.phalp_textures import Painter
-from multithumbs.body import load_body
+from multithumbs.body import BodyModel, load_body
 from multithumbs.config.tracks import PhalpConfig
 from multithumbs.errors import CheckpointError, ConfigError
 from multithumbs.geometry.rotations import matrix_from_axis_angle
@@ -23,6 +23,7 @@ from multithumbs.models.phalp import (
 )
 from multithumbs.models.phalp.predictor import POSE_ENTRIES
 from multithumbs.models.weights import load_strict, read_tensors
+from multithumbs.render.texture import Texels
 from multithumbs.solvers.phalp_cost import DISTANCES, coded_distance
 from multithumbs.solvers.phalp_texture import ColourSettings, colour_distance
 from multithumbs.solvers.phalp_tracker import Compare, PhalpTracker, PredictPose, Settings, Sights
@@ -32,6 +33,9 @@ from multithumbs.types.work import Work
 ENCODER: Final = "phalp-hmar"
 PREDICTOR: Final = "phalp-pose-predictor"
 STATISTICS: Final = "phalp-pose-statistics"
+TEXEL_FACES: Final = "phalp-texel-faces"
+TEXEL_WEIGHTS: Final = "phalp-texel-weights"
+SMPL_FACES: Final = 13776
 FOCAL_PX: Final = 5000.0
 IMAGE_PX: Final = 256.0
 CAMERA_SCALE: Final = np.array([1.0, 1.0, 200.0])
@@ -133,16 +137,34 @@ def _frames(
             work.progress(frame + 1 - first, end - first)
         return
     body = load_body(work.body_npz, device=work.runtime.device)
-    if body.face_uv is None:
-        raise ConfigError(
-            f"tracks.appearance={work.config.appearance} needs a body with a UV map, and this "
-            "one has none; use tracks.appearance=none, tracks=hungarian3d or body_model=embedded"
-        )
-    painter = Painter(body, work.config, work.runtime.device)
+    painter = Painter(body, _texels(work, body), work.config, work.runtime.device)
     for frame, rgb in work.video.frames(first, end):
         rows = rows_of(frame)
         yield frame, rows, painter.paint(rgb, rows, detections.box_xyxy, bodies, masks)
         work.progress(frame + 1 - first, end - first)
+
+
+def _texels(work: Work[PhalpConfig], body: BodyModel) -> Texels:
+    """The UV map that the configuration names.
+
+    Raises:
+        ConfigError: the body has no map, or PHALP's tables are not for its faces.
+    """
+    if work.config.atlas == "phalp":
+        files = (work.checkpoints[name] for name in (TEXEL_FACES, TEXEL_WEIGHTS))
+        texels = read_texels(*files)
+        if texels.face.max() >= len(body.faces) or len(body.faces) != SMPL_FACES:
+            raise ConfigError(
+                f"tracks.atlas=phalp is a map of SMPL's {SMPL_FACES} faces, and this body has "
+                f"{len(body.faces)}; use tracks.atlas=body or body_model=smpl"
+            )
+        return texels
+    if body.face_uv is None:
+        raise ConfigError(
+            f"tracks.appearance={work.config.appearance} needs a body with a UV map, and this "
+            "one has none; use tracks.atlas=phalp, tracks.appearance=none or tracks=hungarian3d"
+        )
+    return Texels.of(body.face_uv.cpu().numpy(), work.config.texture_size)
 
 
 def _compare(work: Work[PhalpConfig]) -> Compare:
@@ -209,6 +231,31 @@ def _predict_pose(work: Work[PhalpConfig]) -> PredictPose | None:
             return predictor.predict_next(given, when, unseen, mean, std).double().cpu().numpy()
 
     return predict
+
+
+def read_texels(faces_path: Path, weights_path: Path) -> Texels:
+    """PHALP's ``fmap_256.npy`` (face of each texel, -1 for none) and ``bmap_256.npy`` (weights).
+
+    Raises:
+        CheckpointError: the files are something else; a pickled array is refused unread.
+    """
+    try:
+        face = np.asarray(np.load(faces_path, allow_pickle=False), dtype=np.int64)
+        weights = np.asarray(np.load(weights_path, allow_pickle=False), dtype=np.float64)
+        if face.ndim != 2 or len(set(face.shape)) != 1 or weights.shape != (*face.shape, 3):
+            raise ValueError(f"shapes {face.shape} and {weights.shape}")
+        if not (face >= 0).any() or not np.isfinite(weights).all():
+            raise ValueError("no texels, or no finite weights")
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{faces_path} and {weights_path} are not PHALP's fmap_256.npy and bmap_256.npy "
+            f"({str(error).partition(chr(10))[0]}); run `multithumbs checkpoints fetch "
+            f"{TEXEL_FACES} {TEXEL_WEIGHTS}`"
+        ) from error
+    row, column = np.nonzero(face >= 0)
+    return Texels(
+        size=len(face), row=row, column=column, face=face[row, column], weights=weights[row, column]
+    )
 
 
 def read_statistics(path: Path) -> Float64[np.ndarray, "2 229"]:

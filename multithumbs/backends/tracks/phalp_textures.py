@@ -24,14 +24,12 @@ INDEX_OF_UV: Final = 0.5
 class Painter:
     """Bakes textures; one mesh is moved from body to body."""
 
-    def __init__(self, body: BodyModel, config: PhalpConfig, device: str) -> None:
-        if body.face_uv is None:
-            raise ValueError("a body without a UV map cannot be painted")
+    def __init__(self, body: BodyModel, texels: Texels, config: PhalpConfig, device: str) -> None:
         self._body = body
         self._config = config
         self._device = device
         self._faces = body.faces.cpu().numpy()
-        self._texels = Texels.of(body.face_uv.cpu().numpy(), config.texture_size)
+        self._texels = texels
         self._mesh: Mesh | None = None
 
     def paint(
@@ -47,7 +45,7 @@ class Painter:
         A texel is seen where its surface is turned to the camera, nothing of the body itself is
         before it, and the person's mask holds its pixel; so other people need no meshes here.
         """
-        side = self._config.texture_size
+        side = self._texels.size
         if len(rows) == 0:
             return np.zeros((0, 4, side, side), np.float32)
         vertices = self._vertices(bodies, rows)
