@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from multithumbs.config.base import StageConfig
 
@@ -112,7 +112,7 @@ class DroidOdometryConfig(BackgroundMotionConfig):
     architecture: DroidArchitectureConfig = DroidArchitectureConfig()
     area_px: int = Field(default=384 * 512, ge=64 * 64, le=4096 * 4096)
     """Frames are resized to about this many pixels."""
-    rules: Literal["2022", "2025"] = "2022"
+    rules: Annotated[Literal["2022", "2025"], BeforeValidator(str)] = "2022"
     """Which published rules the local graph follows. The released weights came with, and are
     mostly used with, those of 2022."""
     beta: float = Field(default=0.3, ge=0, le=1)

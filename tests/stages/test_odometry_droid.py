@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from multithumbs.backends.odometry.droid import Resized, estimate
 from multithumbs.backends.odometry.droid_network import NetworkOperator
+from multithumbs.config.compose import load_config
 from multithumbs.config.odometry import DroidArchitectureConfig, DroidOdometryConfig
-from multithumbs.errors import CheckpointError
+from multithumbs.errors import CheckpointError, ConfigError
 from multithumbs.models.droid import Architecture, Droid
 from multithumbs.solvers.droid_frames import Flow, KeyFrames
 from multithumbs.solvers.odometry_tracks import PointTracks
@@ -151,6 +152,14 @@ def test_the_standard_size_keeps_the_rays() -> None:
     height, width = size.scaled_hw
     assert np.allclose(size.K @ corner, [width, height, 1])
     assert min(Resized.of((100, 1000), K_full, 64 * 64).grid_hw) == 8
+
+
+def test_the_command_line_names_the_rules_by_their_year() -> None:
+    config = load_config(["odometry=droid", "odometry.rules=2025"]).odometry
+    assert isinstance(config, DroidOdometryConfig) and config.rules == "2025"
+    assert DroidOdometryConfig().rules == "2022" and config.checkpoints == ("droid",)
+    with pytest.raises(ConfigError, match="rules"):
+        load_config(["odometry=droid", "odometry.rules=2023"])
 
 
 def test_people_are_painted_black_and_their_cells_closed() -> None:
