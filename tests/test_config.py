@@ -142,11 +142,13 @@ def test_the_paper_profile_and_its_mixtures() -> None:
     assert paper.keypoints.model_dump()["boxes"] == "meshes"
     assert paper.masks.model_dump()["assign_by_mesh"] is True
     assert paper.people.pose_prior == "vposer"
+    assert paper.tracks.model_dump()["atlas"] == "phalp"
     assert paper.runtime.device == "auto"
     mixed = load_config(["profile=paper", "bodies=fit", "body_model=embedded", "odometry=vo"])
     assert (mixed.bodies.name, mixed.odometry.name, mixed.boundaries.name) == ("fit", "vo", "vggt")
     assert mixed.keypoints.model_dump()["boxes"] == "detections"  # `fit` waits for keypoints
     assert mixed.masks.model_dump()["assign_by_mesh"] is False
+    assert mixed.tracks.model_dump()["atlas"] == "body"
     people = load_config(["profile=paper", "intrinsics=people"])
     assert people.keypoints.model_dump()["boxes"] == "detections"
     for group in ("detections", "keypoints", "masks", "bodies", "tracks", "boundaries", "people"):

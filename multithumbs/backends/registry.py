@@ -191,6 +191,30 @@ ENTRIES: Final = (
         by_hand=f"download {_BERKELEY}/phalp/weights/hmar_v2_weights.pth",
     ),
     Checkpoint(
+        name="phalp-texel-faces",
+        filename="fmap_256.npy",
+        description="which of SMPL's faces each texel of PHALP's UV map shows",
+        profile=PAPER,
+        licence="no licence statement; the map belongs to SMPL (Max Planck, non-commercial)",
+        sources=(
+            UrlSource(f"{_BERKELEY}/phalp/fmap_256.npy"),
+            UrlSource(f"{_TEXAS}/phalp/fmap_256.npy"),
+        ),
+        by_hand=f"download {_BERKELEY}/phalp/fmap_256.npy",
+    ),
+    Checkpoint(
+        name="phalp-texel-weights",
+        filename="bmap_256.npy",
+        description="where in that face each texel of PHALP's UV map lies",
+        profile=PAPER,
+        licence="no licence statement; the map belongs to SMPL (Max Planck, non-commercial)",
+        sources=(
+            UrlSource(f"{_BERKELEY}/phalp/bmap_256.npy"),
+            UrlSource(f"{_TEXAS}/phalp/bmap_256.npy"),
+        ),
+        by_hand=f"download {_BERKELEY}/phalp/bmap_256.npy",
+    ),
+    Checkpoint(
         name="phalp-pose-predictor",
         filename="pose_predictor_40006.ckpt",
         description="PHALP's predictor of poses",

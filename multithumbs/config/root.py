@@ -70,6 +70,9 @@ class Config(StageConfig):
         by_boxes = names.get("masks") in ("sam", "sam2", "segment_anything")
         if by_boxes and raw["masks"].get("assign_by_mesh") is None:
             changed["masks"] = {"assign_by_mesh": hmr2}
+        if names.get("tracks") == "phalp" and raw["tracks"].get("atlas", "auto") == "auto":
+            tables = names.get("body_model") == "smpl"
+            changed["tracks"] = {"atlas": "phalp" if tables else "body"}
         return raw | {section: raw[section] | values for section, values in changed.items()}
 
     @model_validator(mode="after")

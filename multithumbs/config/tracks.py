@@ -120,9 +120,10 @@ class PhalpConfig(StageConfig):
     appearance: Literal["encoder", "colour", "none"] = "encoder"
     """Who looks like whom: PHALP's network on UV textures (trained on SMPL's map, so it needs
     `body_model=smpl` to mean much), mean colours on any UV map, or nothing (no frame is read)."""
-    atlas: Literal["body", "phalp"] = "body"
+    atlas: Literal["auto", "body", "phalp"] = "auto"
     """Whose UV map: the body file's own, or PHALP's texel tables for SMPL's faces, on which its
-    network was trained (256 texels; downloaded as `phalp-texel-faces`, `phalp-texel-weights`)."""
+    network was trained (256 texels; downloaded as `phalp-texel-faces`, `phalp-texel-weights`).
+    ``auto``: the tables with `body_model=smpl`, whose pickle has no map; else the body's."""
     texture_size: int = Field(default=256, ge=16, le=1024)
     """Side of the UV map, texels; the encoder was trained on 256."""
     texture_memory: float = Field(default=0.1, gt=0, le=1)
