@@ -75,6 +75,7 @@ def _parser() -> Parser:
     _add_batch(commands)
     _add_demo(commands)
     _add_bench(commands)
+    _add_eval(commands)
     _add_checkpoints(commands)
     _add_doctor(commands)
     return parser
@@ -175,6 +176,51 @@ def _count(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got '{word}'")
     return int(word)
+
+
+def _rate(word: str) -> float:
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1000:
+        raise argparse.ArgumentTypeError(f"expected frames per second, got '{word}'")
+    return rate
+
+
+def _add_eval(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = _command(
+        commands,
+        "eval",
+        "Run a dataset's sequences (or read another program's results of them), score them, and "
+        "print the paper's tables with our column (docs/datasets.md).",
+    )
+    command.add_argument(
+        "dataset", metavar="DATASET", help="egohumans, egobody, harmony4d, 3dpw, emdb or clips"
+    )
+    command.add_argument("root", type=Path, metavar="ROOT", help="where the dataset lies")
+    command.add_argument("overrides", nargs="*", default=[], metavar="key=value")
+    command.add_argument("--out", type=Path, default=Path("outputs/eval"), metavar="DIR")
+    command.add_argument("--sequences", default="*", metavar="GLOB", help="by name; default: all")
+    command.add_argument("--limit", type=_count, metavar="N", help="the first N of them")
+    command.add_argument("--results", type=Path, metavar="DIR", help="of another program")
+    command.add_argument("--program", metavar="NAME", help="whose results: gvhmr, wham, phalp, ...")
+    command.add_argument("--method", default="ours", metavar="NAME", help="our column's name")
+    command.add_argument("--frames", type=_count, metavar="N", help="of a sequence at most")
+    command.add_argument("--fps", type=_rate, metavar="RATE", help="default: the dataset's")
+    command.add_argument("--shot-frames", type=_count, metavar="N", help="between switched views")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the views' order")
+    command.add_argument("--views", metavar="A,B,...", help="to switch between; default: all")
+    command.add_argument("--male", type=Path, metavar="FILE", help="SMPL_MALE.pkl")
+    command.add_argument("--female", type=Path, metavar="FILE", help="SMPL_FEMALE.pkl")
+    command.add_argument(
+        "--videos-only", action="store_true", help="write the videos to run other programs on"
+    )
+    command.add_argument(
+        "--redo", action="append", default=[], metavar="STAGE", help="compute this stage anew"
+    )
+    command.add_argument("--json-log", action="store_true", help="progress as JSON lines on stderr")
+    command.set_defaults(start=None, end=None, no_videos=True)
 
 
 def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:

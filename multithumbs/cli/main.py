@@ -55,6 +55,10 @@ def _dispatch(words: list[str]) -> int:
             from multithumbs.cli.bench import bench
 
             return bench(arguments)
+        case "eval":
+            from multithumbs.cli.eval import evaluate_dataset
+
+            return evaluate_dataset(arguments)
         case "checkpoints":
             from multithumbs.cli.checkpoints import checkpoints
 

@@ -15,7 +15,7 @@ from multithumbs.evaluation.readers.motions import motion_of
 
 FRAMES = 10
 HW = (90, 160)
-K = np.array([[140.0, 0, 80], [0, 142.0, 45], [0, 0, 1]])
+K = np.array([[183.0, 0, 80], [0, 185.0, 45], [0, 0, 1]])
 FISHEYE = (0.02, -0.01, 0.004, 0.001)
 ACTIVITY = "01_tagging/001_tagging"
 
@@ -125,7 +125,7 @@ def exo_colmap(folder, scene: Known, body, *, model="OPENCV_FISHEYE"):
                 "vertices": body.vertices(*row)[0].numpy().astype(np.float32),
                 "epoch_loss": 0.5,
             }
-        np.save(fits / f"{frame + 1:05d}.npy", content, allow_pickle=True)
+        np.save(fits / f"{frame + 1:05d}.npy", np.array(content, object), allow_pickle=True)
 
 
 RECORDING = "recording_20210907_S02_S01_01"

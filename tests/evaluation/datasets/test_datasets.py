@@ -23,11 +23,11 @@ def bodies(body):
     return scenes.bodies(body)
 
 
-def read(name, root, bodies, **options):
+def read(name, root, bodies, schedule=SCHEDULE, **options):
     dataset = DATASETS[name]
     [(sequence, path)] = dataset.find(root).items()
-    chosen = {"schedule": SCHEDULE} | options
-    return load_sequence(dataset, sequence, path, Options(bodies=bodies, **chosen))
+    chosen = Options(bodies=bodies, schedule=schedule, **options)
+    return load_sequence(dataset, sequence, path, chosen)
 
 
 def close_to(scene, motions, bodies_of, cameras, *, first=0):

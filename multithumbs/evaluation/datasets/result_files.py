@@ -1,0 +1,54 @@
+"""Where another program's result of a sequence lies."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from multithumbs.errors import ArtifactError
+
+PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "gvhmr": "*.pt",
+        "wham": "*.pkl",
+        "phalp": "*.pkl",
+        "prompthmr": "*.pkl",
+        "tram": "camera.npy",
+        "slahmr": "*_world_results.npz",
+        "comotion": "*.pt",
+    }
+)
+"""What a program's result file is called; TRAM's result is the folder that holds it."""
+OF_SMPL: Final = frozenset({"wham", "phalp", "tram", "comotion"})
+"""Programs that write SMPL's own parameters; the others write SMPL-X's or SMPL-H's."""
+PREFERRED: Final[Mapping[str, str]] = MappingProxyType(
+    {"gvhmr": "hmr4d_results.pt", "wham": "wham_output.pkl", "prompthmr": "results.pkl"}
+)
+
+
+def result_of(program: str, sequence: str, results: Path) -> Path:
+    """The file (TRAM: the folder) that a program wrote for a sequence.
+
+    It is ``RESULTS/<sequence>.<ending>`` or lies below ``RESULTS/<sequence>``; of SLAHMR's
+    stages the last one counts.
+
+    Raises:
+        ArtifactError: there is none, or more than one.
+    """
+    pattern = PATTERNS[program]
+    folder = results / sequence
+    found = sorted(folder.rglob(pattern)) if folder.is_dir() else []
+    found += sorted(results.glob(sequence + Path(pattern).suffix))
+    preferred = [path for path in found if path.name == PREFERRED.get(program)]
+    found = preferred or found
+    if not found:
+        ending = "" if program == "tram" else f" or {results / sequence}{Path(pattern).suffix}"
+        raise ArtifactError(
+            f"no result of {program} for {sequence}: expected {pattern} below {folder}{ending}"
+        )
+    if len(found) > 1 and program != "slahmr":
+        raise ArtifactError(
+            f"{len(found)} results of {program} for {sequence} ({found[0]}, {found[1]}); "
+            "expected one"
+        )
+    return found[-1].parent if program == "tram" else found[-1]

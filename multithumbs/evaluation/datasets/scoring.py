@@ -1,0 +1,277 @@
+"""A result against a dataset's truth, or by itself where there is none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from scipy.optimize import linear_sum_assignment
+
+from multithumbs.body import BodyModel
+from multithumbs.errors import ArtifactError
+from multithumbs.evaluation import metrics
+from multithumbs.evaluation.clip_scores import SOLES, scene_scores
+from multithumbs.evaluation.datasets.sequence import EvalSequence, TrueScene
+from multithumbs.evaluation.matching import GATE, match
+from multithumbs.evaluation.pck import correct_keypoints
+from multithumbs.evaluation.scene import MIN_DEPTH_M, Scene
+from multithumbs.io.artifacts import read_artifact
+from multithumbs.types import Detections, Keypoints
+
+BATCH = 64
+CONFIDENT = 0.5
+"""2D keypoints below it say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Somebody's result."""
+
+    scene: Scene
+    body: BodyModel
+    """What its parameters are posed with."""
+    is_smpl: bool
+    """Whether its parameters are of SMPL itself: only then its vertices are comparable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sights:
+    """2D keypoints as a detector sees them: what a clip without truth is judged by."""
+
+    frame: Int64[np.ndarray, " N"]
+    uv: Float64[np.ndarray, "N 23 2"]
+    confidence: Float64[np.ndarray, "N 23"]
+
+
+def scores_of(
+    prediction: Prediction, sequence: EvalSequence, sights: Sights | None = None
+) -> dict[str, float | None]:
+    """Metrics of `clip_scores.UNITS`; None where a number would be none or a false one.
+
+    Raises:
+        ArtifactError: the result shares no frame with the truth, or holds no camera.
+    """
+    if len(prediction.scene.camera_frame) == 0:
+        raise ArtifactError(f"the result of {sequence.name} holds no camera; nothing to score")
+    if sequence.truth is None:
+        return wild_scores(prediction, fps=sequence.fps, sights=sights, hw=sequence.hw)
+    predicted = _in_frames(prediction.scene, sequence.truth.scene.camera_frame)
+    if len(predicted.camera_frame) == 0:
+        raise ArtifactError(
+            f"the result of {sequence.name} and its truth share no frame; expected a result of "
+            "the video that this command wrote"
+        )
+    found = scene_scores(
+        predicted,
+        sequence.truth.scene,
+        hw=sequence.hw,
+        fps=sequence.fps,
+        body=prediction.body,
+    )
+    return found | {"mpvpe": _mpvpe(replace(prediction, scene=predicted), sequence)}
+
+
+def _in_frames(scene: Scene, frames: Int64[np.ndarray, " T"]) -> Scene:
+    """Without what lies in frames that have no truth."""
+    rows, cameras = np.isin(scene.frame, frames), np.isin(scene.camera_frame, frames)
+    of_rows = ("person", "frame", "seen", "pose", "betas", "transl", "joints_world")
+    of_cameras = ("camera_frame", "K", "world_from_cam", "space")
+    return replace(
+        scene,
+        **{name: getattr(scene, name)[rows] for name in of_rows},
+        **{name: getattr(scene, name)[cameras] for name in of_cameras},
+    )
+
+
+def _mpvpe(prediction: Prediction, sequence: EvalSequence) -> float | None:
+    """MPVPE, each one's vertices by their own body; None where either body is not SMPL's."""
+    truth = sequence.truth
+    if truth is None or not (prediction.is_smpl and truth.has_vertices):
+        return None
+    true, predicted = truth.scene, prediction.scene
+    matches = match(predicted, true, sequence.hw)
+    matches = matches.where(true.seen[matches.true_row])
+    values = [
+        _vertex_errors(prediction, truth, matches.true_row[rows], matches.predicted_row[rows])
+        for rows in _batches(true.person[matches.true_row])
+    ]
+    return float(np.concatenate(values).mean()) if values else None
+
+
+def _batches(person: Int64[np.ndarray, " M"]) -> Iterator[Int64[np.ndarray, " B"]]:
+    for number in np.unique(person):
+        rows = np.flatnonzero(person == number)
+        yield from np.split(rows, range(BATCH, len(rows), BATCH))
+
+
+def _vertex_errors(
+    prediction: Prediction,
+    truth: TrueScene,
+    true_row: Int64[np.ndarray, " B"],
+    predicted_row: Int64[np.ndarray, " B"],
+) -> Float64[np.ndarray, " B"]:
+    """Millimetres of one true person's rows, from the hips, along each one's camera."""
+    person = int(truth.scene.person[true_row[0]])
+    sides = []
+    for scene, rows, body in (
+        (prediction.scene, predicted_row, prediction.body),
+        (truth.scene, true_row, truth.bodies[person]),
+    ):
+        if body is None or len(body.v_template) != len(prediction.body.v_template):
+            raise ArtifactError(f"person {person}'s body has other vertices than the result's")
+        parameters = (
+            torch.from_numpy(x[rows]).to(body.dtype)
+            for x in (scene.pose, scene.betas, scene.transl)
+        )
+        vertices = body.vertices(*parameters).double().numpy()
+        hips = scene.joints_world[rows][:, metrics.HIPS].mean(1)
+        rotation = scene.world_from_cam[scene.camera_of(scene.frame[rows])][:, :3, :3]
+        sides.append((vertices - hips[:, None]) @ rotation)
+    origin = np.zeros((len(true_row), 3))
+    return metrics.mpvpe_mm(sides[0], sides[1], origin, origin)
+
+
+def wild_scores(
+    prediction: Prediction, *, fps: float, sights: Sights | None, hw: tuple[int, int]
+) -> dict[str, float | None]:
+    """PCK*, Jitter and FS of a video without truth (paper, Table 4).
+
+    *PCK\\** moves everybody's articulated pose over each cut of the result, in both directions,
+    as `pck` does, and compares with the 2D keypoints that a detector saw there (Pavlakos et al.
+    2022 had theirs corrected by hand). People count whom the result holds on both sides under
+    one identity and a detection confirms. *Jitter* is each person's in the world, cuts included.
+    *FS* has no published definition without a truth: here, of each person's sole points, the one
+    that moves least from a frame to the next stands; its movement is the slide, in mm a frame.
+    """
+    scene, body = prediction.scene, prediction.body
+    keypoints = _keypoints(scene, body)
+    jitters, slides = [], []
+    for rows in _runs(scene):
+        if len(rows) > 3:
+            jitters.append(metrics.jitter(scene.joints_world[rows], fps))
+        soles = keypoints[rows][:, list(SOLES)]
+        slides.append(1e3 * np.linalg.norm(np.diff(soles, axis=0), axis=-1).min(1, initial=np.inf))
+    return {
+        "pck_cross": None if sights is None else _wild_pck(prediction, keypoints, sights, hw),
+        "jitter": _mean(jitters),
+        "foot_sliding": _mean(slides),
+    }
+
+
+def _mean(parts: list[np.ndarray]) -> float | None:
+    joined = np.concatenate(parts) if parts else np.zeros(0)
+    return float(joined.mean()) if len(joined) else None
+
+
+def _runs(scene: Scene) -> Iterator[Int64[np.ndarray, " R"]]:
+    """Rows of one person in one world, of consecutive frames."""
+    space = scene.space[scene.camera_of(scene.frame)]
+    order = np.lexsort((scene.frame, scene.person))
+    person, frame, space = scene.person[order], scene.frame[order], space[order]
+    new = (np.diff(person) != 0) | (np.diff(frame) != 1) | (np.diff(space) != 0)
+    yield from (run for run in np.split(order, np.flatnonzero(new) + 1) if len(run))
+
+
+def _keypoints(scene: Scene, body: BodyModel) -> Float64[np.ndarray, "N 23 3"]:
+    return _posed(scene.pose, scene.betas, scene.transl, body)
+
+
+def _posed(
+    pose: Float64[np.ndarray, "N 24 3"],
+    betas: Float64[np.ndarray, "N 10"],
+    transl: Float64[np.ndarray, "N 3"],
+    body: BodyModel,
+) -> Float64[np.ndarray, "N 23 3"]:
+    tensors = (torch.from_numpy(x).to(body.dtype) for x in (pose, betas, transl))
+    return body.posed(*tensors).keypoints.double().numpy()
+
+
+def _wild_pck(
+    prediction: Prediction,
+    keypoints: Float64[np.ndarray, "N 23 3"],
+    sights: Sights,
+    hw: tuple[int, int],
+) -> float | None:
+    scene, values = prediction.scene, []
+    for start in scene.shot_start[1:].tolist():
+        for source, target in ((start - 1, start), (start, start - 1)):
+            here = {int(scene.person[r]): int(r) for r in np.flatnonzero(scene.frame == target)}
+            there = {int(scene.person[r]): int(r) for r in np.flatnonzero(scene.frame == source)}
+            both = [(there[p], here[p]) for p in sorted(here) if p in there]
+            if not both:
+                continue
+            taken, put = np.array(both, np.int64).T
+            seen = np.flatnonzero(sights.frame == target)
+            counts = (sights.confidence[seen] >= CONFIDENT) & (
+                (sights.uv[seen] >= 0) & (sights.uv[seen] < np.array(hw[::-1]))
+            ).all(-1)
+            own = _project(scene, keypoints[put], target)
+            pairs = _confirmed(own, sights.uv[seen], counts)
+            if not len(pairs):
+                continue
+            i, j = pairs.T
+            moved = _project(scene, _moved(prediction, taken[i], put[i]), target)
+            values.append(correct_keypoints(moved, sights.uv[seen][j], counts[j]))
+    share = _mean(values)
+    return None if share is None else 100 * share
+
+
+def _confirmed(
+    uv: Float64[np.ndarray, "P 23 2"],
+    seen: Float64[np.ndarray, "D 23 2"],
+    counts: np.ndarray,
+) -> Int64[np.ndarray, "M 2"]:
+    """Pairs (prediction, detection) whose keypoints lie together in the picture."""
+    cost = np.full((len(uv), len(seen)), 10 * GATE)
+    for d in np.flatnonzero(counts.sum(1) >= 4):
+        points = seen[d][counts[d]]
+        diagonal = max(float(np.linalg.norm(np.ptp(points, axis=0))), 1.0)
+        away = np.linalg.norm(uv[:, counts[d]] - points, axis=-1).mean(1) / diagonal
+        cost[:, d] = np.minimum(np.nan_to_num(away, nan=10 * GATE), 10 * GATE)
+    i, j = linear_sum_assignment(cost)
+    good = cost[i, j] <= GATE
+    return np.stack([i[good], j[good]], axis=1).astype(np.int64)
+
+
+def _moved(
+    prediction: Prediction,
+    source: Int64[np.ndarray, " X"],
+    target: Int64[np.ndarray, " X"],
+) -> Float64[np.ndarray, "X 23 3"]:
+    """Keypoints of the source's pose and shape with the target's pelvis and orientation."""
+    scene, body = prediction.scene, prediction.body
+    pose = scene.pose[source].copy()
+    pose[:, 0] = scene.pose[target, 0]
+    betas = scene.betas[source]
+    tensors = (torch.from_numpy(x).to(body.dtype) for x in (pose, betas, scene.transl[target]))
+    posed = body.posed(*tensors)
+    shift = scene.joints_world[target][:, 0] - posed.joints[:, 0].double().numpy()
+    return posed.keypoints.double().numpy() + shift[:, None]
+
+
+def _project(
+    scene: Scene, points: Float64[np.ndarray, "X 23 3"], frame: int
+) -> Float64[np.ndarray, "X 23 2"]:
+    frames = np.full(len(points), frame, np.int64)
+    cam = scene.in_camera(points, frames)
+    cam = np.where(cam[..., 2:] > MIN_DEPTH_M, cam, np.nan)
+    homogeneous = cam @ scene.K[scene.camera_of(frames)].transpose(0, 2, 1)
+    return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def sights_of(stages: Path) -> Sights | None:
+    """2D keypoints that a run left in its ``stages`` folder; None where it left none."""
+    parts: list[tuple[Detections, Keypoints]] = []
+    for directory in sorted((stages / "keypoints").glob("*")):
+        if directory.is_dir():
+            detections = read_artifact(stages / "detections" / directory.name, Detections)
+            parts.append((detections, read_artifact(directory, Keypoints)))
+    if not parts:
+        return None
+    return Sights(
+        frame=np.concatenate([detections.frame for detections, _ in parts]),
+        uv=np.concatenate([keypoints.uv for _, keypoints in parts]),
+        confidence=np.concatenate([keypoints.confidence for _, keypoints in parts]),
+    )
