@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import shutil
 import sys
 import types
 from collections import OrderedDict
@@ -14,13 +13,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from multithumbs.backends import checkpoints, needs
 from multithumbs.backends.checkpoints import CHECKPOINTS
+from multithumbs.backends.tracks.phalp import SMPL_FACES
 from multithumbs.body import EMBEDDED_BODY
+from multithumbs.body.safe_import import SMPL_LICENCE
+from multithumbs.body.storage import read_body_file, write_body_file
 from multithumbs.config.compose import load_config
 from multithumbs.config.root import Config
 
@@ -43,7 +46,6 @@ OVERRIDES = (
     " decoder_mlp: 16}",
     "bodies.architecture={width: 16, depth: 1, heads: 2, head_width: 16, head_depth: 1,"
     " head_heads: 2, head_dim: 8, head_mlp: 16}",
-    "tracks.texture_size=32",
     "tracks.min_box_wh_px=[0, 0]",
     "tracks.confirm_hits=1",
     "tracks.max_cost=1000000000",
@@ -83,14 +85,15 @@ def write_all(root: Path) -> None:
     """Every checkpoint of `OVERRIDES`, and a body under SMPL's name, below ``root``."""
     torch.manual_seed(0)
     config = tiny_config(root)
-    (root / "smpl").mkdir(parents=True)
-    shutil.copyfile(EMBEDDED_BODY, root / "smpl" / "smpl.npz")
+    _smpl(root / "smpl" / "smpl.npz")
     write = {
         "grounding-dino-tiny": _grounding_dino,
         "vitpose-h-wholebody": _vitpose,
         "sam2.1-hiera-l": _sam2,
         "hmr2": _hmr2,
         "phalp-hmar": _phalp,
+        "phalp-texel-faces": _texel_faces,
+        "phalp-texel-weights": _texel_weights,
         "vggt-1b": _vggt,
         "droid": _droid,
         "vposer": _vposer,
@@ -99,6 +102,21 @@ def write_all(root: Path) -> None:
         path = root / name / CHECKPOINTS[name].filename
         path.parent.mkdir()
         save(config, path)
+
+
+def _smpl(path: Path) -> None:
+    """A body with what an imported SMPL has (also its number of faces), and without what it
+    lacks: an atlas and parts."""
+    tables, _ = read_body_file(EMBEDDED_BODY)
+    lacking = {
+        "faces": tables.faces[:SMPL_FACES],
+        "uv": np.zeros((0, 2)),
+        "face_uv_index": np.zeros((0, 3), np.int64),
+        "vertex_part": np.zeros(0, np.int64),
+    }
+    path.parent.mkdir(parents=True)
+    named = {"name": "SMPL_NEUTRAL", "licence": SMPL_LICENCE}
+    write_body_file(path, dataclasses.replace(tables, **named, **lacking).checked())
 
 
 def _tensors(network: nn.Module, spread: float = 0.02) -> dict[str, Tensor]:
@@ -175,6 +193,16 @@ def _phalp(config: Any, path: Path) -> None:
     kept = {f"hmar_{name}": t for name, t in _tensors(AppearanceEncoder()).items()}
     dropped = ("hmar_backbone.conv1.weight", "hmar_encoding_head.t_conv1.weight")
     torch.save({"model": kept | {name: torch.ones(2) for name in dropped}}, path)
+
+
+def _texel_faces(config: Any, path: Path) -> None:
+    faces = np.arange(256 * 256).reshape(256, 256) * 7 % SMPL_FACES
+    faces[:, :40] = -1
+    np.save(path, faces.astype(np.int32))
+
+
+def _texel_weights(config: Any, path: Path) -> None:
+    np.save(path, np.full((256, 256, 3), 1 / 3))
 
 
 def _vggt(config: Any, path: Path) -> None:

@@ -83,7 +83,7 @@ class Order(Silent):
 
 NAMES = {
     "grounding-dino-tiny", "vitpose-h-wholebody", "sam2.1-hiera-l", "hmr2", "phalp-hmar",
-    "vggt-1b", "droid", "vposer",
+    "vggt-1b", "droid", "vposer", "phalp-texel-faces", "phalp-texel-weights",
 }  # fmt: skip
 
 
