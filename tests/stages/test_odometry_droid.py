@@ -12,7 +12,7 @@ from multithumbs.backends.odometry.droid_network import NetworkOperator
 from multithumbs.config.compose import load_config
 from multithumbs.config.odometry import DroidArchitectureConfig, DroidOdometryConfig
 from multithumbs.errors import CheckpointError, ConfigError
-from multithumbs.models.droid import Architecture, Droid
+from multithumbs.models.droid import Architecture, CorrelationVolume, Droid
 from multithumbs.solvers.droid_frames import Flow, KeyFrames
 from multithumbs.solvers.odometry_tracks import PointTracks
 from multithumbs.stages import odometry
@@ -311,3 +311,31 @@ def test_hidden_states_and_correlations_follow_their_edges() -> None:
     again = flow_of(whole, np.arange(4))
     assert torch.allclose(flow_of(grown, np.arange(4)).delta, again.delta, atol=1e-5)
     assert not torch.allclose(again.delta, expected.delta), "the hidden state has moved on"
+
+
+def test_correlations_are_computed_when_asked_once_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(1)
+    operator = NetworkOperator(Droid(Architecture(features=8, hidden=8)).eval())
+    frames = KeyFrames((8, 14), torch.tensor([20.0, 20, 6.5, 3.5]).double())
+    rng = np.random.default_rng(0)
+    for t in range(2):
+        image = torch.from_numpy(rng.integers(0, 255, (64, 112, 3)).astype(np.uint8))
+        seen = torch.ones(8, 14, dtype=torch.bool)
+        frames.append(t, operator.features(image), operator.context(image), seen)
+    ii, jj, rows = np.array([0, 1]), np.array([1, 0]), np.arange(2)
+    coords = frames.reproject(ii, jj)
+    plenty, scarce = (operator.memory(low_memory=False) for _ in range(2))
+    plenty.keep_volume = scarce.keep_volume = True
+    plenty.extend(frames, ii, jj)
+    assert plenty.volume is not None
+
+    def full(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(CorrelationVolume, "between", full)
+    scarce.extend(frames, ii, jj)
+    assert scarce.volume is None
+    deltas = [m.step(frames, rows, ii, jj, coords, coords).delta for m in (plenty, scarce)]
+    assert torch.allclose(*deltas, atol=1e-5)
