@@ -128,12 +128,28 @@ def _checkpoints() -> list[Check]:
 def _smpl() -> Check:
     path = default_root() / "smpl" / "smpl.npz"
     if path.is_file():
-        return Check("SMPL body", Level.OK, str(path))
+        return _imported(path)
     remedy = (
         "register at https://smpl.is.tue.mpg.de, then: "
         "multithumbs checkpoints import SMPL_NEUTRAL.pkl"
     )
     return Check("SMPL body", Level.NOTE, "not imported; the embedded CC0 body is used", remedy)
+
+
+def _imported(path: Path) -> Check:
+    from multithumbs.body.storage import read_body_file
+    from multithumbs.errors import MultithumbsError
+
+    try:
+        tables, _ = read_body_file(path)
+    except MultithumbsError as error:
+        remedy = "multithumbs checkpoints import SMPL_NEUTRAL.pkl"
+        return Check("SMPL body", Level.MISSING, str(error), remedy)
+    if len(tables.uv):
+        return Check("SMPL body", Level.OK, str(path))
+    remedy = "download smpl_uv.obj there, then: multithumbs checkpoints import smpl_uv.obj"
+    detail = f"{path} has no UV map: looks are not compared across cuts"
+    return Check("SMPL body", Level.NOTE, detail, remedy)
 
 
 # What follows needs hydra, pydantic and torch: imported once these are known to be here.
@@ -154,6 +170,7 @@ def _paper() -> Check:
 
 def _configured(config: "Config") -> list[Check]:
     """What one configuration needs: missing packages, weights and bodies, or that none is."""
+    from multithumbs.backends.needs import body_path
     from multithumbs.errors import ConfigError
     from multithumbs.pipeline import STAGES
     from multithumbs.runner import configured
@@ -167,8 +184,12 @@ def _configured(config: "Config") -> list[Check]:
         configured(STAGES, config)
     except ConfigError as error:
         checks.append(Check("stages", Level.MISSING, str(error), "choose other back-ends"))
-    whole = f"profile={config.profile}"
-    return checks or [Check(whole, Level.OK, "all that this configuration needs is here")]
+    if not any(check.level is Level.MISSING for check in checks):
+        detail = "all that this configuration needs is here"
+        checks.append(Check(f"profile={config.profile}", Level.OK, detail))
+    if config.body_model.name == "smpl" and not bodies:
+        checks.append(_imported(body_path(config) or Path()))
+    return checks
 
 
 def _unmet(config: "Config") -> "tuple[list[Need], list[Need], list[Need]]":

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import typing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 import multithumbs
 from multithumbs.batch import REPORT, clips_of
+from multithumbs.body import EMBEDDED_BODY
+from multithumbs.body.storage import read_body_file, write_body_file
 from multithumbs.cli import main
 from multithumbs.config.root import Config
 from multithumbs.errors import ConfigError
@@ -291,6 +294,33 @@ def test_two_runs_at_once_are_refused(clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 6
     assert f"process {os.getpid()}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_bodys_map_is_imported_into_the_body(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the doctor says that it is missing."""
+    tables, _ = read_body_file(EMBEDDED_BODY)
+    bare = {"uv": np.zeros((0, 2)), "face_uv_index": np.zeros((0, 3), np.int64)}
+    map_file, words = tmp_path / "smpl_uv.obj", ["--root", str(tmp_path)]
+    points = [f"vt {u} {1 - v}" for u, v in tables.uv]
+    corners = zip(tables.faces + 1, tables.face_uv_index + 1, strict=True)
+    faces = ["f " + " ".join(f"{a}/{b}" for a, b in zip(*c, strict=True)) for c in corners]
+    map_file.write_text("\n".join([*points, *faces]))
+    code, line = complaint(capsys, "checkpoints", "import", map_file, *words)
+    assert code == 5
+    assert "import SMPL_NEUTRAL.pkl first" in line
+
+    (tmp_path / "smpl").mkdir()
+    write_body_file(tmp_path / "smpl" / "smpl.npz", replace(tables, **bare))
+    wanted = ["body_model=smpl", f"runtime.checkpoints={tmp_path}"]
+    main(["doctor", *wanted])
+    assert "checkpoints import smpl_uv.obj" in capsys.readouterr().out
+    assert main(["checkpoints", "import", str(map_file), *words]) == 0
+    np.testing.assert_allclose(read_body_file(tmp_path / "smpl" / "smpl.npz")[0].uv, tables.uv)
+    capsys.readouterr()
+    main(["doctor", *wanted])
+    assert "smpl_uv.obj" not in capsys.readouterr().out
 
 
 def test_fetch_shows_licences_first_and_lists_what_is_left(

@@ -208,6 +208,7 @@ def _add_eval(commands: "argparse._SubParsersAction[Parser]") -> None:
     command.add_argument("--method", default="ours", metavar="NAME", help="our column's name")
     command.add_argument("--frames", type=_count, metavar="N", help="of a sequence at most")
     command.add_argument("--fps", type=_rate, metavar="RATE", help="default: the dataset's")
+    command.add_argument("--height", type=_count, metavar="PX", help="of larger pictures' videos")
     command.add_argument("--shot-frames", type=_count, metavar="N", help="between switched views")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the views' order")
     command.add_argument("--views", metavar="A,B,...", help="to switch between; default: all")
@@ -231,7 +232,11 @@ def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:
         ("fetch", "Download what is missing or corrupt."),
         ("verify", "Hash the files anew."),
         ("keys", "The tensors that our network of a checkpoint expects, one a line."),
-        ("import", "Convert a licensed SMPL pickle into an npz file that `body_model=smpl` reads."),
+        (
+            "import",
+            "Convert a licensed SMPL pickle into an npz file that `body_model=smpl` reads, or add "
+            "its UV map (smpl_uv.obj) to it.",
+        ),
     ):
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         action.set_defaults(action=name)
@@ -242,7 +247,7 @@ def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:
         if name == "keys":
             action.add_argument("name", metavar="NAME", help="such as hmr2")
         if name == "import":
-            action.add_argument("file", type=Path, metavar="SMPL_NEUTRAL.pkl")
+            action.add_argument("file", type=Path, metavar="SMPL_NEUTRAL.pkl|smpl_uv.obj")
         action.add_argument("--root", type=Path, metavar="DIR", help="folder of the checkpoints")
 
 

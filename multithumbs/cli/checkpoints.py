@@ -1,6 +1,7 @@
 """`checkpoints list|fetch|verify|keys|import`."""
 
 import argparse
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
@@ -41,12 +42,24 @@ def checkpoints(arguments: argparse.Namespace) -> int:
                 answers().print(line)
             return 0
         case _:
-            from multithumbs.body.safe_import import import_smpl
-
-            target = (arguments.root or default_root()) / "smpl" / "smpl.npz"
-            import_smpl(arguments.file, target)
-            answers().print(f"{target}: imported; use it with body_model=smpl")
+            _import(arguments.file, (arguments.root or default_root()) / "smpl" / "smpl.npz")
             return 0
+
+
+def _import(file: Path, body: Path) -> None:
+    """A licensed pickle becomes the body; its publisher's UV map is written into it."""
+    if file.suffix.lower() == ".obj":
+        from multithumbs.body.atlas import import_atlas
+
+        if not body.is_file():
+            raise CheckpointError(f"{body} is not there yet; import SMPL_NEUTRAL.pkl first")
+        import_atlas(file, body)
+        answers().print(f"{body}: has the UV map of {file} now")
+    else:
+        from multithumbs.body.safe_import import import_smpl
+
+        import_smpl(file, body)
+        answers().print(f"{body}: imported; use it with body_model=smpl")
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
