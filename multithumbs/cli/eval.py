@@ -104,6 +104,7 @@ def _options(arguments: argparse.Namespace, config: Config, *, smpl: bool) -> "O
         ),
         frames=arguments.frames,
         fps=arguments.fps,
+        height=arguments.height,
     )
 
 
@@ -115,6 +116,7 @@ def _protocol(arguments: argparse.Namespace, options: "Options") -> dict[str, st
         "limit": str(arguments.limit or ""),
         "frames": str(arguments.frames or ""),
         "fps": str(arguments.fps or ""),
+        "height": str(arguments.height or ""),
         "shot_frames": str(schedule.shot_frames),
         "seed": str(schedule.seed),
         "views": ",".join(schedule.views),

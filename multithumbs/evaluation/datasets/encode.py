@@ -40,17 +40,21 @@ def encode(sequence: EvalSequence, path: Path, *, crf: int = 16) -> bool:
 
 
 def pictures(sequence: EvalSequence) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Every picture, undistorted; its camera's matrix is the truth's ``K``."""
+    """Every picture, undistorted and of the video's size; its camera's matrix is the truth's
+    ``K``."""
+    stored_hw = sequence.stored_hw or sequence.hw
     maps: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for path, lens in zip(sequence.frames, sequence.lenses, strict=True):
         rgb = read_picture(path)
-        if rgb.shape[:2] != sequence.hw:
-            h, w = sequence.hw
+        if rgb.shape[:2] != stored_hw:
+            h, w = stored_hw
             raise ArtifactError(f"{path} is {rgb.shape[0]}x{rgb.shape[1]}; expected {h}x{w}")
         if lens is not None:
             if id(lens) not in maps:
-                maps[id(lens)] = undistorting(lens, sequence.hw)
+                maps[id(lens)] = undistorting(lens, stored_hw)
             rgb = cv2.remap(rgb, *maps[id(lens)], cv2.INTER_LINEAR)
+        if stored_hw != sequence.hw:
+            rgb = cv2.resize(rgb, sequence.hw[::-1], interpolation=cv2.INTER_AREA)
         yield rgb
 
 

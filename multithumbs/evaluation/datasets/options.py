@@ -16,3 +16,5 @@ class Options:
     """Pictures of a single-shot sequence at most; None: all."""
     fps: float | None = None
     """None: the dataset's own."""
+    height: int | None = None
+    """Of the video at most, pixels; None: the pictures' own."""

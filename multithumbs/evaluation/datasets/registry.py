@@ -16,7 +16,7 @@ from multithumbs.evaluation.datasets import (
     threedpw,
 )
 from multithumbs.evaluation.datasets.options import Options
-from multithumbs.evaluation.datasets.sequence import EvalSequence
+from multithumbs.evaluation.datasets.sequence import EvalSequence, of_height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def load_sequence(dataset: Dataset, name: str, path: Path, options: Options) -> 
         CheckpointError: a body is missing.
     """
     try:
-        return dataset.load(name, path, options)
+        return of_height(dataset.load(name, path, options), options.height)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
         raise ArtifactError(
             f"{path} is not as {dataset.title} publishes it ({type(error).__name__}: {error}); "

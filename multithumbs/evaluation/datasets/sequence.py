@@ -93,6 +93,8 @@ class EvalSequence:
     """What a reader of the scores should know."""
     views: tuple[str, ...] = ()
     """Of a multi-view dataset: the view of each shot."""
+    stored_hw: tuple[int, int] | None = None
+    """Size of the pictures where ``hw`` is that of a smaller video."""
 
     @property
     def num_frames(self) -> int:
@@ -189,3 +191,22 @@ def first_frames(sequence: EvalSequence, frames: int | None) -> EvalSequence:
     return replace(
         sequence, frames=sequence.frames[:frames], lenses=sequence.lenses[:frames], truth=truth
     )
+
+
+def of_height(sequence: EvalSequence, height: int | None) -> EvalSequence:
+    """The sequence as a smaller video: its pictures are shrunk after they were undistorted.
+
+    Never enlarges; a video (which is given as it is) stays.
+    """
+    if height is None or sequence.video is not None or sequence.hw[0] <= height:
+        return sequence
+    hw = (height, round(sequence.hw[1] * height / sequence.hw[0]))
+    truth = sequence.truth
+    if truth is not None:
+        K = truth.scene.K.copy()
+        for axis, scale in ((0, hw[1] / sequence.hw[1]), (1, hw[0] / sequence.hw[0])):
+            K[:, axis, 2] += 0.5  # OpenCV counts from the middle of the first pixel
+            K[:, axis] *= scale
+            K[:, axis, 2] -= 0.5
+        truth = replace(truth, scene=replace(truth.scene, K=K))
+    return replace(sequence, hw=hw, truth=truth, stored_hw=sequence.hw)
