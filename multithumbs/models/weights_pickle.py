@@ -3,8 +3,8 @@
 A pickle may call whatever it can name. Here a name is either one of torch's few tensor
 builders, for which there is a record of ours; or belongs to a library whose configuration
 objects training programs leave beside the weights (yacs, omegaconf, argparse, Lightning, NumPy
-numbers), for which there is an inert class that swallows its arguments; or it is refused.
-Nothing is ever imported because a file says so.
+numbers, the publishers' own), for which there is an inert class that swallows its arguments; or
+it is refused. Nothing is ever imported because a file says so.
 """
 
 import io
@@ -70,7 +70,8 @@ _INERT_NAMES: Final = tuple(
     re.compile(pattern)
     for pattern in (
         r"(yacs|omegaconf|argparse|easydict|addict|dotmap|munch|configer)(\.[\w.]+)?",
-        r"(pytorch_lightning|lightning|lightning_fabric|lightning_utilities|mmcv|mmengine)\.[\w.]+",
+        r"(pytorch_lightning|lightning|lightning_fabric|lightning_utilities|torchmetrics)\.[\w.]+",
+        r"(mmcv|mmengine|fvcore|hmr2|phalp|lart|slowfast|human_body_prior)\.[\w.]+",
         r"collections\.(defaultdict|Counter|deque)",
         r"(builtins|__builtin__)\.(object|set|frozenset|list|tuple|dict|int|long|float|bool|str"
         r"|unicode|bytes|bytearray|complex|slice|range|xrange)",

@@ -2,6 +2,7 @@ import builtins
 import importlib
 import os
 import pickle
+import re
 import runpy
 import struct
 import subprocess
@@ -341,3 +342,19 @@ def test_strict_loading_names_what_is_wrong_and_changes_nothing(
 def test_two_tensors_of_one_name_are_refused(weights: dict[str, torch.Tensor]) -> None:
     with pytest.raises(CheckpointError, match="two tensors named first"):
         load_strict(Net(), weights, name="hmr2", keep=lambda key: "first")
+
+
+def test_nothing_else_reads_checkpoints() -> None:
+    """Whoever unpickled one by itself would run what it names."""
+    import multithumbs
+
+    words = re.compile(r"torch\.load\(|allow_pickle=True|\bpickle\.loads?\(|weights_only")
+    package = Path(multithumbs.__file__).parent
+    found = [
+        f"{file.name}: {line.strip()}"
+        for folder in ("models", "backends", "stages")
+        for file in (package / folder).rglob("*.py")
+        for line in file.read_text().splitlines()
+        if words.search(line)
+    ]
+    assert found == []
