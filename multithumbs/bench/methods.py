@@ -7,6 +7,7 @@ from multithumbs.config.alignment import (
     AdamWAlignmentConfig,
     AlignmentConfig,
     LmAlignmentConfig,
+    TogetherConfig,
 )
 from multithumbs.config.boundaries_vggt import CommonPlaceConfig, VggtBoundariesConfig
 from multithumbs.config.cameras import (
@@ -61,7 +62,12 @@ _PAPER_SCALE: Final = VggtBoundariesConfig(
     scale="paper", max_log_spread=5.0, common_place=CommonPlaceConfig(required=False)
 )
 
-_OURS: Final = Method(name="ours", title="this project's default back-ends")
+_OURS: Final = Method(
+    name="ours",
+    title="this project's solvers on VGGT's scenes",
+    boundaries=VggtBoundariesConfig(common_place=CommonPlaceConfig(required=False)),
+    alignment=LmAlignmentConfig(together=TogetherConfig(rescue_failed=True, verify=True)),
+)
 
 METHODS: Final[dict[str, Method]] = {
     method.name: method

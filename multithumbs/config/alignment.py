@@ -52,6 +52,18 @@ class TogetherConfig(StageConfig):
 
     enabled: bool = True
     """Whether to do it."""
+    rescue_failed: bool = False
+    """Whether a cut whose reconstruction FAILED is tried by its people alone, under the limits of
+    `boundaries=people` (which has tried that itself: this is for `boundaries=vggt`)."""
+    verify: bool = False
+    """Whether a reconstruction has to show that both frames are of one place, by people who agree
+    once the cameras are adjusted or by common background; else the cut is FAILED."""
+    max_prior_cost: float = Field(default=40.0, gt=0, le=1000)
+    """For that: how far people may move the cameras (sum of 6 squared standard deviations)."""
+    min_overlap: float = Field(default=0.1, gt=0, le=1)
+    """For that: share of either view's background that the other must see."""
+    max_depth_difference: float = Field(default=0.05, gt=0, lt=1)
+    """For that: depths that agree differ by less than this fraction."""
     rotation_std_deg: float = Field(default=3.0, gt=0, le=90)
     """Error of the scene's relative rotation (degrees)."""
     translation_std_of_baseline: float = Field(default=0.1, gt=0, le=5)

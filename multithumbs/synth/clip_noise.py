@@ -32,9 +32,9 @@ class PerceptionNoise:
     """The same, added where less than `TRUNCATED` of the body is in the picture."""
     log_depth: float = 0.015
     """White noise of a depth."""
-    pose_rad: float = _deg(3)
-    pose_slow_rad: float = _deg(7)
-    orientation_slow_rad: float = _deg(6)
+    pose_rad: float = _deg(3.0)
+    pose_slow_rad: float = _deg(7.0)
+    orientation_slow_rad: float = _deg(6.0)
     unseen_pose_factor: float = 2.5
     """Noise of the rotation of a limb that is not in the picture, over that of one that is."""
     missed: float = 0.01
@@ -74,7 +74,7 @@ class BoundaryNoise:
     """
 
     rotation_rad: float = _deg(2.5)
-    direction_rad: float = _deg(4)
+    direction_rad: float = _deg(4.0)
     """Of the baseline's direction."""
     log_length: float = 0.06
     """Of the baseline's length in units of the point maps."""

@@ -17,6 +17,7 @@ from multithumbs.synth.suite_people import Ground, random_outfit, stander, team_
 FPS: Final = 30
 HW: Final = (720, 1280)
 DIAGONAL: Final = float(np.hypot(*HW))
+MIDDLE: Final[Ground] = (0.0, 0.0)
 
 
 def suite_scene(name: str, seed: int) -> Scene:
@@ -123,8 +124,8 @@ def _dialogue(rng: np.random.Generator, name: str) -> Scene:
     edges = _edges(rng, 4, 36)
     actors = _circle(rng, int(rng.integers(2, 4)), 0.7, edges[-1] / FPS)
     base, turn = rng.uniform(0, 360), rng.uniform(70, 140)
-    a = _still(rng, (0, 0), base, rng.uniform(3.0, 4.2), focal=rng.uniform(0.9, 1.3))
-    b = _still(rng, (0, 0), base + turn, rng.uniform(3.0, 4.2), focal=rng.uniform(0.9, 1.3))
+    a = _still(rng, MIDDLE, base, rng.uniform(3.0, 4.2), focal=rng.uniform(0.9, 1.3))
+    b = _still(rng, MIDDLE, base + turn, rng.uniform(3.0, 4.2), focal=rng.uniform(0.9, 1.3))
     return _scene(rng, name, actors, _shots(edges, [a, b, a, b]))
 
 
@@ -132,12 +133,12 @@ def _closeup(rng: np.random.Generator, name: str) -> Scene:
     edges = _edges(rng, 4, 34)
     actors = _circle(rng, int(rng.integers(2, 4)), 0.65, edges[-1] / FPS)
     base = rng.uniform(0, 360)
-    wide = _still(rng, (0, 0), base, rng.uniform(3.6, 4.4))
+    wide = _still(rng, MIDDLE, base, rng.uniform(3.6, 4.4))
     cameras = [wide]
     for _ in range(2):
         base += rng.uniform(50, 110)
         cameras.append(
-            _still(rng, (0, 0), base, rng.uniform(2.4, 3.2), focal=rng.uniform(1.1, 1.5),
+            _still(rng, MIDDLE, base, rng.uniform(2.4, 3.2), focal=rng.uniform(1.1, 1.5),
                    target_y=1.35)
         )  # fmt: skip
     return _scene(rng, name, actors, _shots(edges, [*cameras, wide]))
@@ -155,7 +156,7 @@ def _crowd(rng: np.random.Generator, name: str) -> Scene:
     base, cameras = rng.uniform(0, 360), []
     for _ in range(3):
         cameras.append(
-            _still(rng, (0, 0), base, rng.uniform(4.6, 5.0), height=rng.uniform(1.7, 2.4))
+            _still(rng, MIDDLE, base, rng.uniform(4.6, 5.0), height=rng.uniform(1.7, 2.4))
         )
         base += rng.uniform(60, 120)
     return _scene(rng, name, tuple(actors), _shots(edges, cameras), half_m=5.6)
@@ -178,7 +179,7 @@ def _sports(rng: np.random.Generator, name: str) -> Scene:
     for index in range(3):
         span = (edges[index] / FPS, edges[index + 1] / FPS)
         cameras.append(
-            _moving(rng, (0, 0), base, rng.uniform(9, 11), *span, travel_m=0.0, pan_m=1.5,
+            _moving(rng, MIDDLE, base, rng.uniform(9, 11), *span, travel_m=0.0, pan_m=1.5,
                     focal=rng.uniform(1.0, 1.3), handheld=0.0)
         )  # fmt: skip
         base += rng.uniform(50, 110)
@@ -197,10 +198,10 @@ def _enter_leave(rng: np.random.Generator, name: str) -> Scene:
     paths = ([_ground(3.8 * across), _ground(near)], [_ground(-1.4 * across), _ground(-4 * across)])
     actors.append(walker(rng, "In", paths[0], 1.3, cut[1] - 1.1, end))
     actors.append(walker(rng, "Out", paths[1], 1.4, cut[2] - 1.2, end))
-    cameras = [_still(rng, (0, 0), base, rng.uniform(3.6, 4.3))]
+    cameras = [_still(rng, MIDDLE, base, rng.uniform(3.6, 4.3))]
     for _ in range(2):
         base += rng.uniform(40, 110)
-        cameras.append(_still(rng, (0, 0), base, rng.uniform(3.4, 4.3)))
+        cameras.append(_still(rng, MIDDLE, base, rng.uniform(3.4, 4.3)))
     return _scene(rng, name, tuple(actors), _shots(edges, cameras))
 
 
@@ -208,13 +209,13 @@ def _broll(rng: np.random.Generator, name: str) -> Scene:
     edges = _edges(rng, 3, 34)
     actors = _circle(rng, 3, 0.8, edges[-1] / FPS)
     base = rng.uniform(0, 360)
-    a = _still(rng, (0, 0), base, rng.uniform(3.4, 4.2))
+    a = _still(rng, MIDDLE, base, rng.uniform(3.4, 4.2))
     if rng.uniform() < 0.5:  # a detail of the same room, nobody in the picture
         away = _still(rng, (3.2, 3.2), 45.0, 1.2, target_y=0.9)
         eye = away.keys[0].eye
         key = CameraKey(time_s=0.0, eye=(2.0, 1.4, 2.0), target=(eye[0], 0.9, eye[2]))
         return _scene(rng, name, actors, _shots(edges, [a, CameraScript(keys=(key,)), a]))
-    b = _still(rng, (0, 0), rng.uniform(0, 360), 3.0)
+    b = _still(rng, MIDDLE, rng.uniform(0, 360), 3.0)
     shots = _shots(edges, [a, b, a], [0, 1, 0], [None, (), None])
     return _scene(rng, name, actors, shots, rooms=2)
 
@@ -226,9 +227,9 @@ def _change_of_place(rng: np.random.Generator, name: str) -> Scene:
     if rng.uniform() < 0.5:  # a look-alike elsewhere
         actors[2] = stander(rng, "Double", (0.3, 0.4), rng.uniform(0, 360), end, actors[0].outfit)
     base = rng.uniform(0, 360)
-    cameras = [_still(rng, (0, 0), base, rng.uniform(3.2, 4.2))]
-    cameras.append(_still(rng, (0, 0), base + rng.uniform(50, 120), rng.uniform(3.2, 4.2)))
-    cameras.append(_still(rng, (0, 0), rng.uniform(0, 360), rng.uniform(3.2, 4.2)))
+    cameras = [_still(rng, MIDDLE, base, rng.uniform(3.2, 4.2))]
+    cameras.append(_still(rng, MIDDLE, base + rng.uniform(50, 120), rng.uniform(3.2, 4.2)))
+    cameras.append(_still(rng, MIDDLE, rng.uniform(0, 360), rng.uniform(3.2, 4.2)))
     shots = _shots(edges, cameras, [0, 0, 1], [(0, 1), (0, 1), (2, 3)])
     return _scene(rng, name, tuple(actors), shots, rooms=2)
 
@@ -243,7 +244,7 @@ def _moving_camera(rng: np.random.Generator, name: str) -> Scene:
     for index in range(3):
         span = (edges[index] / FPS, edges[index + 1] / FPS)
         cameras.append(
-            _moving(rng, (0, 0), base, rng.uniform(3.6, 4.2), *span,
+            _moving(rng, MIDDLE, base, rng.uniform(3.6, 4.2), *span,
                     travel_m=rng.uniform(0.7, 1.4))
         )  # fmt: skip
         base += rng.uniform(50, 120)
@@ -255,12 +256,12 @@ def _zoom(rng: np.random.Generator, name: str) -> Scene:
     actors = _circle(rng, int(rng.integers(2, 4)), 0.7, edges[-1] / FPS)
     base = rng.uniform(0, 360)
     span = (edges[0] / FPS + 0.3, edges[1] / FPS - 0.2)
-    first = _moving(rng, (0, 0), base, 4.3, *span, travel_m=0.0, pan_m=0.1, handheld=0.0,
+    first = _moving(rng, MIDDLE, base, 4.3, *span, travel_m=0.0, pan_m=0.1, handheld=0.0,
                     zoom=rng.uniform(1.25, 1.6), focal=0.9)  # fmt: skip
     last = first.keys[-1]
     focal = (last.focal_px or DIAGONAL) * float(rng.uniform(0.65, 0.85))
     key = CameraKey(time_s=0.0, eye=last.eye, target=last.target, focal_px=focal)
-    reverse = _still(rng, (0, 0), base + rng.uniform(70, 130), 3.8)
+    reverse = _still(rng, MIDDLE, base + rng.uniform(70, 130), 3.8)
     cameras = [first, reverse, CameraScript(keys=(key,))]
     return _scene(rng, name, actors, _shots(edges, cameras))
 
@@ -273,13 +274,13 @@ def _long(rng: np.random.Generator, name: str) -> Scene:
     path = [_ground(1.9 * _unit(rng)) for _ in range(16)]
     actors.append(walker(rng, "W", path, 0.75, 0.0, end, random_outfit(rng)))
     base = rng.uniform(0, 360)
-    a = _still(rng, (0, 0), base, rng.uniform(3.8, 4.4))
-    b = _still(rng, (0, 0), base + rng.uniform(80, 140), rng.uniform(3.4, 4.2))
+    a = _still(rng, MIDDLE, base, rng.uniform(3.8, 4.4))
+    b = _still(rng, MIDDLE, base + rng.uniform(80, 140), rng.uniform(3.4, 4.2))
     cameras: list[CameraScript] = []
     for index in range(12):
         if index % 4 == 3:
             span = (edges[index] / FPS, edges[index + 1] / FPS)
-            cameras.append(_moving(rng, (0, 0), base + rng.uniform(-100, 100), 3.9, *span))
+            cameras.append(_moving(rng, MIDDLE, base + rng.uniform(-100, 100), 3.9, *span))
         else:
             cameras.append(a if index % 2 == 0 else b)
     return _scene(rng, name, tuple(actors), _shots(edges, cameras), half_m=5.6)

@@ -33,15 +33,15 @@ def align(
     ``stages``: those of Algorithm 1 that are done (others than all three are for ablations).
     Without the first, bodies begin where their own cameras put them.
     """
-    if scene.status is CutStatus.FAILED:
-        return failed(scene, scene.reason)
-    if max(len(side) for side in sides) == 0:
-        return failed(scene, "nobody is seen on either side of the cut")
     # A reconstruction has a lens of its own; bodies must project where the fits had them.
     sides = (through_lens(sides[0], scene.K[0]), through_lens(sides[1], scene.K[1]))
     size = None
     if isinstance(config, LmAlignmentConfig) and config.together.enabled and len(stages) == 3:
         scene, size = stand_together(sides, scene, body, config.together)
+    if scene.status is CutStatus.FAILED:
+        return failed(scene, scene.reason)
+    if max(len(side) for side in sides) == 0:
+        return failed(scene, "nobody is seen on either side of the cut")
     people = pose_people(sides, scene.pair, body, config.objective, size)
     problem = build_problem(people, sides, scene, config.objective)
     trusted = without_outliers(problem, people, config)

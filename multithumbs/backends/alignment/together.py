@@ -6,6 +6,7 @@ from both sides is paired, and cameras, sizes and tilts are adjusted until the p
 meet, with the reconstruction's cameras as a prior (`solvers.two_view`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.backends.boundaries.people import body_keypoints, noise_model, view_of
+from multithumbs.backends.boundaries.acceptance import rejection
+from multithumbs.backends.boundaries.people import body_keypoints, noise_model, relate, view_of
 from multithumbs.backends.boundaries.side import BoundarySide, through_lens
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import TogetherConfig
-from multithumbs.config.boundaries import PeopleNoiseConfig
+from multithumbs.config.boundaries import PeopleBoundariesConfig, PeopleNoiseConfig
 from multithumbs.solvers import two_view
 from multithumbs.solvers.two_view_hypotheses import (
     AgreementModel,
@@ -25,7 +27,9 @@ from multithumbs.solvers.two_view_hypotheses import (
     enumerate_hypotheses,
     reassign,
 )
-from multithumbs.types import BoundaryScene
+from multithumbs.solvers.two_view_search import TwoView
+from multithumbs.solvers.two_view_visibility import missing_people
+from multithumbs.types import BoundaryScene, CutStatus
 
 METRIC = 1.0
 """``metres_per_unit`` of a scene that was found from its people: nothing is left to adjust."""
@@ -40,8 +44,13 @@ def stand_together(
     """The scene with pairs and better cameras, and the size of everyone (before, then after) over
     that of their monocular fit. Unchanged where nobody can be paired."""
     ones = np.ones(sum(len(side) for side in sides))
-    if scene.metres_per_unit == METRIC or min(len(side) for side in sides) == 0:
+    if scene.status is CutStatus.FAILED:
+        return (_by_people_alone(sides, scene, body) if config.rescue_failed else scene), ones
+    if scene.metres_per_unit == METRIC:
         return scene, ones
+    if min(len(side) for side in sides) == 0:
+        shared = overlap(scene, sides, config.max_depth_difference) if config.verify else 1.0
+        return (scene if shared >= config.min_overlap else _no(scene)), ones
     lensed = [through_lens(side, K) for side, K in zip(sides, scene.K, strict=True)]
     a, b = (view_of(side, body_keypoints(side, body)) for side in lensed)
     cameras = scene.scene_from_cam.copy()
@@ -54,6 +63,8 @@ def stand_together(
         max(config.translation_std_of_baseline * baseline, config.translation_std_m),
     )
     found = _search(a, b, prior, config)
+    if config.verify and not _one_place(found, a, b, prior, scene, lensed, config):
+        return _no(scene), ones
     if found is None:
         return scene, ones
     pairs, fit = found
@@ -63,6 +74,118 @@ def stand_together(
     size[len(sides[0]) + rows[:, 1]] = np.exp(logs[:, 1])
     moved = cameras[0] @ np.linalg.inv(fit.state.b_from_a[0].numpy())
     return _moved(scene, moved, sides, rows), size
+
+
+def _no(scene: BoundaryScene) -> BoundaryScene:
+    reason = "nothing shows that both frames are of one place: neither people nor background"
+    return replace(scene, status=CutStatus.FAILED, reason=reason)
+
+
+def _one_place(
+    found: tuple[Tensor, two_view.TwoViewFit] | None,
+    a: two_view.ViewPeople,
+    b: two_view.ViewPeople,
+    prior: two_view.CameraPrior,
+    scene: BoundaryScene,
+    sides: list[BoundarySide],
+    config: TogetherConfig,
+) -> bool:
+    """Whether people or the background say that both frames show one place."""
+    if found is not None:
+        pairs, fit = found
+        moved = float((two_view.prior_residual(fit.state.b_from_a, prior) ** 2).sum())
+        if moved <= config.max_prior_cost and not _why_not(pairs, fit, a, b, sides):
+            return True
+    return overlap(scene, sides, config.max_depth_difference) >= config.min_overlap
+
+
+def _why_not(
+    pairs: Tensor,
+    fit: two_view.TwoViewFit,
+    a: two_view.ViewPeople,
+    b: two_view.ViewPeople,
+    sides: list[BoundarySide],
+) -> str:
+    """What `boundaries=people` would object to in these pairs; empty where nothing."""
+    limits = PeopleBoundariesConfig().acceptance
+    height = torch.stack([a.height_px[pairs[:, 0]], b.height_px[pairs[:, 1]]], dim=-1)
+    accepted = TwoView(
+        b_from_a=fit.state.b_from_a[0],
+        pairs=pairs,
+        pair_cost=fit.pair_cost[0],
+        inliers=fit.inliers[0],
+        residual_px=fit.residual_px[0],
+        residual_of_height=fit.residual_px[0] / height,
+        log_size=fit.state.nuisance[0][:, [0, 3]],
+        points_a=fit.state.points[0],
+        runner_up=0.0,
+        background_used=False,
+    )
+    missing = missing_people(
+        a, b, accepted.b_from_a, pairs, (sides[0].hw, sides[1].hw),
+        inside_share=limits.missing_inside_share, covered_share=limits.missing_covered_share,
+    )  # fmt: skip
+    return rejection(accepted, missing, limits)
+
+
+def overlap(scene: BoundaryScene, sides: Sequence[BoundarySide], max_difference: float) -> float:
+    """The larger share of one view's background points that lie where the other view, too, sees a
+    surface, within a fraction of its depth. People are no evidence: they move."""
+    height, width = scene.points_scene.shape[1:3]
+    cam_from_scene = np.linalg.inv(scene.scene_from_cam)
+    shares = [0.0]
+    rows, columns = (np.indices((height, width)) + 0.5) / [[[height]], [[width]]]
+    for this, other in ((0, 1), (1, 0)):
+        mask = sides[this].mask
+        cell = (rows * mask.shape[1]).astype(int), (columns * mask.shape[2]).astype(int)
+        people = mask[:, cell[0], cell[1]].any(0)
+        points = scene.points_scene[this]
+        points = points[np.isfinite(points).all(-1) & ~people]
+        if not len(points):
+            continue
+        turn, shift = cam_from_scene[other, :3, :3], cam_from_scene[other, :3, 3]
+        cam = points @ turn.T + shift
+        cam = cam[cam[:, 2] > 0]
+        uv = (cam @ scene.K[other].T)[:, :2] / cam[:, 2:]
+        at = uv / [sides[other].hw[1], sides[other].hw[0]]
+        inside = ((at >= 0) & (at < 1)).all(1)
+        column, row = (at[inside] * [width, height]).astype(np.int64).T
+        seen = scene.points_scene[other, row, column] @ turn[2] + shift[2]
+        agree = np.abs(cam[inside, 2] - seen) <= max_difference * seen  # NaN: no point, no
+        shares.append(float(agree.sum()) / len(points))
+    return max(shares)
+
+
+def _by_people_alone(
+    sides: tuple[BoundarySide, BoundarySide], scene: BoundaryScene, body: BodyModel
+) -> BoundaryScene:
+    """A scene without points whose cameras its people give, if they do beyond doubt."""
+    if min(len(side) for side in sides) == 0:
+        return scene
+    config = PeopleBoundariesConfig()
+    limits = config.acceptance
+    a, b = (view_of(side, body_keypoints(side, body)) for side in sides)
+    found = relate(a, b, config)
+    if found is None:
+        return scene
+    missing = missing_people(
+        a, b, found.b_from_a, found.pairs, (sides[0].hw, sides[1].hw),
+        inside_share=limits.missing_inside_share, covered_share=limits.missing_covered_share,
+    )  # fmt: skip
+    if rejection(found, missing, limits):
+        return scene
+    pairs = found.pairs.numpy()
+    return BoundaryScene(
+        status=CutStatus.ALIGNED,
+        reason="",
+        frame=scene.frame,
+        K=np.stack([side.K for side in sides]),
+        scene_from_cam=np.stack([np.eye(4), np.linalg.inv(found.b_from_a.numpy())]),
+        metres_per_unit=METRIC,
+        points_scene=np.full((2, 1, 1, 3), np.nan),
+        confidence=np.zeros((2, 1, 1)),
+        pair=np.stack([sides[0].row[pairs[:, 0]], sides[1].row[pairs[:, 1]]], axis=1),
+    )
 
 
 def _moved(
