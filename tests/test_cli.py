@@ -1,5 +1,6 @@
 """The command line as a user calls it: answers, exit codes, one line per mistake."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -125,6 +126,11 @@ def test_overrides_may_follow_options(clip: Path, tmp_path: Path) -> None:
             ["run", "{clip}", "profile=paper", "runtime.checkpoints=/nowhere"],
             5,
             "smpl/smpl.npz: register at",
+        ),
+        (
+            ["run", "{clip}", "detections=yolo", "detections.weights=/nowhere/y.pt"],
+            4 if importlib.util.find_spec("ultralytics") is None else 5,
+            "detections=yolo needs the file /nowhere/y.pt: set detections.weights=FILE.pt",
         ),
         (
             ["run", "{clip}", "profile=paper", "keypoints.boxes=meshes", "bodies=fit"],

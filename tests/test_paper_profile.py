@@ -207,6 +207,7 @@ def test_a_checkpoint_that_changed_since_is_told_before_the_first_frame(
     assert main(["run", str(clip), "--out", str(tmp_path / "out"), *overrides(root)]) == 5
 
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
-    assert "hmr2 (corrupt, for bodies=hmr2)" in line
+    assert "hmr2 (corrupt or changed since its first use; delete " in line
+    assert ".ckpt.json to trust it anew, for bodies=hmr2)" in line
     assert "multithumbs checkpoints fetch hmr2 vggt-1b" in line
     assert not (tmp_path / "out").exists()

@@ -17,6 +17,7 @@ from multithumbs.backends.registry import ENTRIES, Checkpoint
 from multithumbs.errors import CheckpointError
 from multithumbs.io.download import (
     fetch_file,
+    record_path,
     recorded_sha256,
     sha256_of,
     write_record,
@@ -41,6 +42,15 @@ class CheckpointStatus:
     sha256: str | None
     problem: str = ""
     """Why it could not be fetched: one line."""
+
+    @property
+    def finding(self) -> str:
+        """The state in words."""
+        if self.state is State.CORRUPT and self.checkpoint.sha256 is None:
+            # Nobody published a hash: a person who means the change may say so.
+            record = record_path(self.path)
+            return f"corrupt or changed since its first use; delete {record} to trust it anew"
+        return str(self.state)
 
     @property
     def by_hand(self) -> str:
@@ -183,7 +193,7 @@ def checkpoint_files(names: Iterable[str], root: Path | None = None) -> dict[str
     if absent:
         listed = " ".join(status.checkpoint.name for status in absent)
         states = ", ".join(
-            f"'{status.checkpoint.name}' is {status.state} at {status.path}" for status in absent
+            f"'{status.checkpoint.name}' is {status.finding} at {status.path}" for status in absent
         )
         by_hand = [f"{s.checkpoint.name}: {s.by_hand}" for s in absent if not s.checkpoint.sources]
         end = f"; by hand, {'; '.join(by_hand)}" if by_hand else ""

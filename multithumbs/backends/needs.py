@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from multithumbs.backends.checkpoints import CHECKPOINTS, default_root, missing
+from multithumbs.config.detections import YoloConfig
 from multithumbs.config.root import Config
 from multithumbs.errors import BackendUnavailable, CheckpointError
 
@@ -41,9 +42,10 @@ class Need:
 
 
 def unmet(config: Config, stages: Iterable[str]) -> tuple[list[Need], list[Need], list[Need]]:
-    """Packages, checkpoints and body models that the stages need and that are not here."""
+    """Packages, checkpoints and the user's own files that are needed and are not here."""
     chosen = {stage: getattr(config, stage) for stage in stages}
-    return _packages(chosen), _checkpoints(chosen, config.runtime.checkpoints), _body(config)
+    files = [*_body(config), *_yolo(chosen.get("detections"))]
+    return _packages(chosen), _checkpoints(chosen, config.runtime.checkpoints), files
 
 
 def require(config: Config, stages: Iterable[str]) -> None:
@@ -53,7 +55,7 @@ def require(config: Config, stages: Iterable[str]) -> None:
         BackendUnavailable: a package is missing (and perhaps weights, too).
         CheckpointError: weights or a body model are missing or corrupt.
     """
-    packages, checkpoints, bodies = unmet(config, stages)
+    packages, checkpoints, files = unmet(config, stages)
     parts = [f"{need.by} needs {need.name}: {need.remedy}" for need in packages]
     if checkpoints:
         named = ", ".join(f"{n.name} ({n.detail}, for {n.by})" for n in checkpoints)
@@ -61,10 +63,8 @@ def require(config: Config, stages: Iterable[str]) -> None:
         open_ones = " ".join(n.name for n in checkpoints if CHECKPOINTS[n.name].sources)
         if open_ones:
             parts.append(f"run `multithumbs checkpoints fetch {open_ones}`")
-        parts += [
-            f"{n.name}: {n.remedy}" for n in checkpoints if not CHECKPOINTS[n.name].sources
-        ]
-    parts += [f"{need.by} needs {need.name}: {need.remedy}" for need in bodies]
+        parts += [f"{n.name}: {n.remedy}" for n in checkpoints if not CHECKPOINTS[n.name].sources]
+    parts += [f"{need.by} needs {need.name}: {need.remedy}" for need in files]
     if parts:
         kind = BackendUnavailable if packages else CheckpointError
         raise kind("; ".join(parts))
@@ -95,7 +95,7 @@ def _checkpoints(chosen: Mapping[str, object], root: Path | None) -> list[Need]:
         name = status.checkpoint.name
         fetch = f"multithumbs checkpoints fetch {name}"
         remedy = fetch if status.checkpoint.sources else status.by_hand
-        needs.append(Need(name, ", ".join(wanted[name]), str(status.state), remedy))
+        needs.append(Need(name, ", ".join(wanted[name]), status.finding, remedy))
     return needs
 
 
@@ -112,3 +112,10 @@ def _body(config: Config) -> list[Need]:
     if path is None or path.is_file():
         return []
     return [Need(str(path), "body_model=smpl", "not imported", SMPL_REMEDY)]
+
+
+def _yolo(config: object) -> list[Need]:
+    if not isinstance(config, YoloConfig) or (config.weights and config.weights.is_file()):
+        return []
+    name = f"the file {config.weights}" if config.weights else "a weight file of ultralytics"
+    return [Need(name, "detections=yolo", "not here", "set detections.weights=FILE.pt")]
