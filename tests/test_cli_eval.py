@@ -18,12 +18,15 @@ from multithumbs.evaluation.datasets.multiview import Schedule
 from multithumbs.evaluation.datasets.options import Options
 from multithumbs.evaluation.datasets.registry import DATASETS
 from multithumbs.evaluation.datasets.sequence import Bodies
-from multithumbs.evaluation.readers.motions import moved
+from multithumbs.evaluation.readers.motions import motion_of, moved, rest_pelvis
+from multithumbs.evaluation.readers.peers import COMOTION_FOCAL
 from multithumbs.evaluation.scene import Scene
 from multithumbs.export.result import save_result
 from multithumbs.io.artifacts import write_artifact
 from multithumbs.io.video import Video
+from multithumbs.io.video_index import file_sha256
 from multithumbs.io.video_writer import writing_video
+from multithumbs.runner import clip_folder
 from multithumbs.types import Detections, Keypoints
 
 from .evaluation.datasets import scenes
@@ -193,33 +196,36 @@ def test_clips_without_truth(root, body, two_shots, monkeypatch, capsys):
     cam = scene.in_camera(points, scene.frame)
     uv = cam @ scene.K[0].T
     uv = uv[..., :2] / uv[..., 2:]
-    order = np.argsort(scene.frame, kind="stable")
 
-    def run_video(video, config, *, out, redo, progress):
-        save_result(two_shots, out / "run/result.npz")
-        count = len(order)
+    def keep(folder, start, end, uv):
+        """What the stages of one shot leave behind."""
+        rows = np.flatnonzero((scene.frame >= start) & (scene.frame < end))
+        rows = rows[np.argsort(scene.frame[rows], kind="stable")]
+        count = len(rows)
         detections = Detections(
-            frame=scene.frame[order],
+            frame=scene.frame[rows],
             box_xyxy=np.zeros((count, 4)),
             score=np.ones(count),
             roi=np.zeros((count, 4)),
         )
         keypoints = Keypoints(
-            uv=uv[order],
+            uv=uv[rows],
             confidence=np.ones((count, 23)),
             xyz=np.zeros((count, 23, 3)),
             xyz_confidence=np.zeros((count, 23)),
         )
-        for kind, artifact in (("detections", detections), ("keypoints", keypoints)):
-            write_artifact(
-                out / "run/stages" / kind / "shot_000",
-                artifact,
-                key="k",
-                stage_version=1,
-                seconds=0.0,
-                peak_rss_mb=0.0,
-            )
-        return SimpleNamespace(folder=out / "run")
+        cost = {"key": "k", "stage_version": 1, "seconds": 0.0, "peak_rss_mb": 0.0}
+        name = f"{start:06d}-{end:06d}"
+        write_artifact(folder / "stages/detections" / name, detections, **cost)
+        write_artifact(folder / "stages/keypoints" / name, keypoints, **cost)
+
+    def run_video(video, config, *, out, redo, progress):
+        folder = clip_folder(out, video, file_sha256(video))
+        save_result(two_shots, folder / "result.npz")
+        for start, end in zip(two_shots.shot_start, two_shots.shot_end, strict=True):
+            keep(folder, start, end, uv)
+        keep(folder, 0, 24, uv + 30)  # an earlier run's, with other shots
+        return SimpleNamespace(folder=folder)
 
     monkeypatch.setattr(pipeline, "run_video", run_video)
     assert evaluate(root, "clips", str(root / "films")) == 0
@@ -228,6 +234,23 @@ def test_clips_without_truth(root, body, two_shots, monkeypatch, capsys):
     assert found["ours", "pck_cross"]["mean"] > 90
     assert 0 < found["ours", "jitter"]["mean"] < 100
     assert "### Table 4" in capsys.readouterr().out
+    # Another program's result of the same film, which names no cuts, judged by the same keypoints.
+    (root / "theirs").mkdir()
+    world_from_cam = scene.world_from_cam[scene.camera_of(scene.frame)]
+    motion = motion_of(0, scene.frame, scene.pose, scene.betas, scene.transl)
+    cam = moved(motion, np.linalg.inv(world_from_cam), body)
+    depth = (rest_pelvis(cam.betas, body) + cam.transl)[:, 2]
+    focal = COMOTION_FOCAL * 320 / scene.K[0, 0, 0]
+    cam.transl[:, 2] += depth * (focal - 1)  # people are as far as CoMotion's lens has them
+    parts = {"id": scene.person, "frame_idx": scene.frame, "pose": cam.pose.reshape(-1, 72)}
+    parts |= {"betas": cam.betas, "trans": cam.transl}
+    tensors = {name: torch.from_numpy(value) for name, value in parts.items()}
+    torch.save(tensors, root / "theirs/friends.pt")
+    theirs = ["--program", "comotion", "--results", str(root / "theirs")]
+    assert evaluate(root, "clips", str(root / "films"), *theirs) == 0
+    found = table(root)
+    assert found["comotion", "jitter"]["mean"] > found["ours", "jitter"]["mean"]
+    assert found["comotion", "pck_cross"]["mean"] > 80
 
 
 def test_the_videos_alone(root, body, capsys):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # these import torch, and typos must be answered at once
     from multithumbs.body import BodyModel
     from multithumbs.evaluation.datasets.evaluate import Predict
     from multithumbs.evaluation.datasets.options import Options
+    from multithumbs.evaluation.datasets.scoring import Sights
     from multithumbs.evaluation.datasets.sequence import Bodies, EvalSequence
 
 VIDEOS = "videos"
@@ -180,7 +181,7 @@ def _write_videos(
 
 
 def _ours(arguments: argparse.Namespace, config: Config, progress: Progress) -> "Predict":
-    from multithumbs.evaluation.datasets.scoring import Prediction, Sights, sights_of
+    from multithumbs.evaluation.datasets.scoring import Prediction, Sights
     from multithumbs.evaluation.scene import Scene
     from multithumbs.export.result import load_result
     from multithumbs.pipeline import run_video
@@ -197,15 +198,26 @@ def _ours(arguments: argparse.Namespace, config: Config, progress: Progress) -> 
             body=body,
             is_smpl=config.body_model.name == "smpl",
         )
-        wild = sequence.truth is None
-        return prediction, sights_of(done.folder / "stages") if wild else None
+        return prediction, _sights(done.folder) if sequence.truth is None else None
 
     return predict
 
 
+def _sights(run: Path) -> "Sights | None":
+    """What our detector saw in a video that the pipeline ran on; None where it did not."""
+    from multithumbs.evaluation.datasets.scoring import sights_of
+    from multithumbs.export.result import load_result
+
+    if not (run / "result.npz").is_file():
+        return None
+    result = load_result(run / "result.npz")
+    shots = zip(result.shot_start.tolist(), result.shot_end.tolist(), strict=True)
+    return sights_of(run / "stages", shots)
+
+
 def _theirs(arguments: argparse.Namespace, bodies: "Bodies") -> "Predict":
     from multithumbs.evaluation.datasets.result_files import OF_SMPL, result_of
-    from multithumbs.evaluation.datasets.scoring import Prediction, Sights, sights_of
+    from multithumbs.evaluation.datasets.scoring import Prediction, Sights
     from multithumbs.evaluation.readers.peers import Clip, read_peer
     from multithumbs.io.video import Video
     from multithumbs.io.video_index import file_sha256
@@ -216,8 +228,8 @@ def _theirs(arguments: argparse.Namespace, bodies: "Bodies") -> "Predict":
         count, sights = len(sequence.frames), None
         if sequence.video is not None:
             count = Video(sequence.video).info.num_frames
-            run = clip_folder(arguments.out / RUNS, sequence.video, file_sha256(sequence.video))
-            sights = sights_of(run / "stages")
+            sha256 = file_sha256(sequence.video)
+            sights = _sights(clip_folder(arguments.out / RUNS, sequence.video, sha256))
         clip = Clip(hw=sequence.hw, fps=sequence.fps, num_frames=count)
         prediction = Prediction(
             scene=read_peer(arguments.program, path, clip, bodies.neutral),

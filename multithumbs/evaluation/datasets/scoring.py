@@ -1,6 +1,6 @@
 """A result against a dataset's truth, or by itself where there is none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Sights:
     frame: Int64[np.ndarray, " N"]
     uv: Float64[np.ndarray, "N 23 2"]
     confidence: Float64[np.ndarray, "N 23"]
+    shot_start: Int64[np.ndarray, " S"]
+    """Whoever's result is judged: many programs name no cuts."""
 
 
 def scores_of(
@@ -138,7 +140,7 @@ def wild_scores(
 ) -> dict[str, float | None]:
     """PCK*, Jitter and FS of a video without truth (paper, Table 4).
 
-    *PCK\\** moves everybody's articulated pose over each cut of the result, in both directions,
+    *PCK\\** moves everybody's articulated pose over each cut that we found, in both directions,
     as `pck` does, and compares with the 2D keypoints that a detector saw there (Pavlakos et al.
     2022 had theirs corrected by hand). People count whom the result holds on both sides under
     one identity and a detection confirms. *Jitter* is each person's in the world, cuts included.
@@ -195,7 +197,7 @@ def _wild_pck(
     hw: tuple[int, int],
 ) -> float | None:
     scene, values = prediction.scene, []
-    for start in scene.shot_start[1:].tolist():
+    for start in sights.shot_start[1:].tolist():
         for source, target in ((start - 1, start), (start, start - 1)):
             here = {int(scene.person[r]): int(r) for r in np.flatnonzero(scene.frame == target)}
             there = {int(scene.person[r]): int(r) for r in np.flatnonzero(scene.frame == source)}
@@ -261,17 +263,25 @@ def _project(
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
-def sights_of(stages: Path) -> Sights | None:
-    """2D keypoints that a run left in its ``stages`` folder; None where it left none."""
+def sights_of(stages: Path, shots: Iterable[tuple[int, int]]) -> Sights | None:
+    """2D keypoints that a run left in its ``stages`` folder for these shots (start, end); None
+    where it left none. Folders of other shots are an earlier run's.
+
+    Raises:
+        ArtifactError: an artifact is damaged or half there.
+    """
     parts: list[tuple[Detections, Keypoints]] = []
-    for directory in sorted((stages / "keypoints").glob("*")):
-        if directory.is_dir():
-            detections = read_artifact(stages / "detections" / directory.name, Detections)
-            parts.append((detections, read_artifact(directory, Keypoints)))
+    intervals = sorted(shots)
+    for start, end in intervals:
+        name = f"{start:06d}-{end:06d}"
+        if (stages / "keypoints" / name).is_dir():
+            detections = read_artifact(stages / "detections" / name, Detections)
+            parts.append((detections, read_artifact(stages / "keypoints" / name, Keypoints)))
     if not parts:
         return None
     return Sights(
         frame=np.concatenate([detections.frame for detections, _ in parts]),
         uv=np.concatenate([keypoints.uv for _, keypoints in parts]),
         confidence=np.concatenate([keypoints.confidence for _, keypoints in parts]),
+        shot_start=np.array([start for start, _ in intervals], np.int64),
     )

@@ -139,7 +139,8 @@ def sights(scene, body, noise=0.0):
     uv = cam @ scene.K[0].T
     rng = np.random.default_rng(0)
     uv = uv[..., :2] / uv[..., 2:] + noise * rng.normal(size=(len(uv), 23, 2))
-    return Sights(frame=scene.frame, uv=uv, confidence=np.ones((len(uv), 23)))
+    confidence = np.ones((len(uv), 23))
+    return Sights(frame=scene.frame, uv=uv, confidence=confidence, shot_start=scene.shot_start)
 
 
 def test_without_truth_a_wrong_pose_behind_the_cut_costs_pck(two_shots, body):
