@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from multithumbs.errors import ArtifactError, ConfigError, VideoError
 from multithumbs.io.artifacts import DATA, MANIFEST
 from multithumbs.io.atomic import TEMPORARY
 from multithumbs.runner import Job, Outcome, Over, Silent, Stage, check_table, locked, run_stages
-from multithumbs.runner import configured as configured_stages
 from multithumbs.types import Frame, Shots, VideoInfo
 from multithumbs.types.work import Runtime, Work
 
@@ -335,91 +333,6 @@ def test_a_wrong_table_is_refused(stages: tuple[Stage, ...]) -> None:
     check_table(TABLE)
     with pytest.raises(ValueError, match="stage"):
         check_table(stages)
-
-
-class Reads(FakeConfig):
-    """A configuration that says itself what its stage reads."""
-
-    name: str = "own"
-    reads: tuple[str, ...] = ()
-
-
-ORDERS = (
-    *TABLE[:2],
-    Stage(name="early", run=sign, artifact=Numbers, over=Over.SHOT, reads=("signal",)),
-    Stage(name="late", run=sign, artifact=Numbers, over=Over.SHOT, reads=("early",)),
-    Stage(name="joint", run=joint, artifact=Numbers, over=Over.CUT, reads=("signal",)),
-)
-
-
-def order(**configs: FakeConfig) -> list[str]:
-    return [stage.name for stage in configured_stages(ORDERS, SimpleNamespace(**configs))]
-
-
-def test_stages_come_as_early_as_their_configuration_allows() -> None:
-    assert order() == ["shots", "signal", "early", "late", "joint"]
-    late_first = order(early=Reads(reads=("late",)), late=Reads(reads=("signal",)))
-    assert late_first == ["shots", "signal", "late", "early", "joint"]
-    assert order(early=Reads(reads=("late",)), late=Reads(reads=())) == late_first
-    chosen = configured_stages(ORDERS, SimpleNamespace(early=Reads(reads=())))
-    assert [stage.reads for stage in chosen][2:] == [(), ("early",), ("signal",)]
-
-
-def test_back_ends_that_wait_for_one_another_are_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
-        order(early=Reads(reads=("late",)))
-    assert str(caught.value).startswith("early=own needs late first, late needs early first: none")
-    with pytest.raises(ConfigError, match="late=own needs late first: none"):
-        order(late=Reads(reads=("late",)))
-    with pytest.raises(ConfigError, match="early=own works shot by shot and reads joint"):
-        order(early=Reads(reads=("joint",)))
-    with pytest.raises(ValueError, match="no stage"):
-        order(early=Reads(reads=("nothing",)))
-
-
-def test_the_runner_follows_the_configured_reads(tmp_path: Path) -> None:
-    def first(work: Work[FakeConfig], *, signal: Numbers | None = None, **_: Any) -> Numbers:
-        CALLS.append("first")
-        return Numbers(values=np.zeros(0) if signal is None else signal.values, note="")
-
-    stages = (
-        TABLE[0],
-        Stage(name="sign", run=first, artifact=Numbers, over=Over.SHOT),
-        TABLE[1],
-    )
-    outcome, calls = run(tmp_path, stages)
-    assert calls[:2] == ["shots", "first"]
-    config = SimpleNamespace(shots=FakeConfig(), signal=FakeConfig(), sign=Reads(reads=("signal",)))
-    outcome, calls = run(tmp_path, stages, config=config)
-    assert calls == ["first"] * 3
-    assert list(outcome.finished) == ["shots", "signal", "sign"]
-    assert outcome.finished["sign"][0].load().values.tolist() == [0, 1, 2, 3]
-    assert run(tmp_path, stages, config=config)[1] == []
-    # `until` means the order of this configuration
-    assert list(run(tmp_path, stages, config=config, until="signal")[0].finished) == [
-        *("shots", "signal")
-    ]
-
-
-def test_the_size_of_batches_is_no_part_of_a_key(tmp_path: Path) -> None:
-    class Fast(FakeConfig):
-        batch: int = 8
-        compile: bool = False
-
-    run(tmp_path, config=configured(sign=Fast()))
-    fields = {"batch": 4, "compile": True}
-    assert run(tmp_path, config=configured(sign=Fast(**fields)))[1] == []
-
-
-def test_the_body_counts_where_the_configuration_says_so(tmp_path: Path) -> None:
-    class Posed(FakeConfig):
-        uses_body: bool = False
-
-    for posed in (False, True):
-        config = configured(sign=Posed(uses_body=posed))
-        run(tmp_path, config=config)
-        calls = run(tmp_path, config=config, body_sha256="another")[1]
-        assert calls == ["sign"] * (3 if posed else 0)
 
 
 def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
