@@ -221,7 +221,7 @@ def _add_eval(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--redo", action="append", default=[], metavar="STAGE", help="compute this stage anew"
     )
     command.add_argument("--json-log", action="store_true", help="progress as JSON lines on stderr")
-    command.set_defaults(start=None, end=None, no_videos=True)
+    command.set_defaults(start=None, end=None, no_videos=False)
 
 
 def _add_checkpoints(commands: "argparse._SubParsersAction[Parser]") -> None:

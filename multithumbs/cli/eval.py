@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # these import torch, and typos must be answered at once
 VIDEOS = "videos"
 RUNS = "runs"
 SCORES = "scores"
+SCORES_ONLY = tuple(
+    f"outputs.{name}.enabled=false" for name in ("overlay", "world", "report", "glb")
+)
+"""What nobody looks at is not made, unless it is asked for."""
 
 
 def evaluate_dataset(arguments: argparse.Namespace) -> int:
@@ -30,7 +34,7 @@ def evaluate_dataset(arguments: argparse.Namespace) -> int:
     method = arguments.program or arguments.method
     if not method.replace("-", "").replace("_", "").isalnum():
         raise ConfigError(f"--method {method}: expected letters, digits, '-' and '_'")
-    config = load_config(arguments.overrides)
+    config = load_config([*SCORES_ONLY, *arguments.overrides])
     from multithumbs.evaluation.datasets.evaluate import chosen, evaluate
     from multithumbs.evaluation.datasets.registry import dataset_of
     from multithumbs.evaluation.datasets.report import (
