@@ -1,6 +1,6 @@
 """`Bodies` by HMR2 (4DHumans): one network pass per detection, no keypoints needed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -85,13 +85,11 @@ def _predict(
     """Batches of predictions, on the CPU in float64, for squares sorted by frame."""
     if len(frame) == 0:
         return
-    network = load_network(work)
-    infer = torch.compile(network) if work.config.compile else network
+    infer = work.kept.get("network", lambda: _prepared(load_network(work), work.config))
     crops = Stream(_crops(work, frame, centre_uv - INDEX_OF_UV, side))
 
     def run(batch: slice) -> Prediction:
-        pixels = torch.from_numpy(np.stack(crops[batch])).to(work.runtime.device)
-        return Prediction(*(part.cpu().double() for part in infer(normalised(pixels))))
+        return read(infer, np.stack(crops[batch]), work.runtime.device)
 
     done = 0
     with torch.inference_mode():
@@ -99,6 +97,20 @@ def _predict(
             done += len(prediction.betas)
             work.progress(done, len(frame))
             yield prediction
+
+
+def _prepared(network: HMR2, config: Hmr2Config) -> Callable[[Tensor], Prediction]:
+    return torch.compile(network) if config.compile else network
+
+
+def read(
+    infer: Callable[[Tensor], Prediction],
+    crops: Float32[np.ndarray, "B 256 256 3"],
+    device: str,
+) -> Prediction:
+    """One pass over crops of 0 to 255; the result lies on the CPU in float64."""
+    pixels = torch.from_numpy(crops).to(device)
+    return Prediction(*(part.cpu().double() for part in infer(normalised(pixels))))
 
 
 def _crops(

@@ -1,6 +1,6 @@
 """`Detections` by Grounding DINO of the `transformers` library (``facts/groundedsam.md`` 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -27,6 +27,17 @@ STD: Final = (0.229, 0.224, 0.225)
 
 def detect(work: Work[GroundingDinoConfig], shot: ShotItem) -> Detections:
     """Everyone in the frames of ``shot``."""
+    read = work.kept.get("reader", lambda: reader(work))
+    return detect_framewise(work, shot, read)
+
+
+def reader(work: Work[GroundingDinoConfig]) -> Callable[[Sequence[Frame]], list[Boxes]]:
+    """The network on the run's device: the candidates of each of its frames.
+
+    Raises:
+        BackendUnavailable: ``transformers`` is not installed.
+        CheckpointError: the checkpoint's file is another network's.
+    """
     library = import_transformers("detections=grounding_dino")
     config, device, hw = work.config, work.runtime.device, work.video.info.hw
     (name,) = config.checkpoints
@@ -46,7 +57,7 @@ def detect(work: Work[GroundingDinoConfig], shot: ShotItem) -> Detections:
         score = output.logits.sigmoid().amax(-1)
         return boxes_of(output.pred_boxes, score, hw)
 
-    return detect_framewise(work, shot, read)
+    return read
 
 
 def scaled_hw(hw: tuple[int, int], shortest: int, longest: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """`Detections` by RT-DETR (Zhao et al. 2024) of the `transformers` library."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from multithumbs.backends.detections.framewise import Boxes, detect_framewise
@@ -22,6 +22,17 @@ PERSON: Final = 0
 
 def detect(work: Work[RtDetrConfig], shot: ShotItem) -> Detections:
     """Everyone in the frames of ``shot``."""
+    read = work.kept.get("reader", lambda: reader(work))
+    return detect_framewise(work, shot, read)
+
+
+def reader(work: Work[RtDetrConfig]) -> Callable[[Sequence[Frame]], list[Boxes]]:
+    """The network on the run's device: the candidates of each of its frames.
+
+    Raises:
+        BackendUnavailable: ``transformers`` is not installed.
+        CheckpointError: the checkpoint's file is another network's.
+    """
     library = import_transformers("detections=rtdetr")
     device, side = work.runtime.device, work.config.side_px
     network = load_pretrained(
@@ -38,7 +49,7 @@ def detect(work: Work[RtDetrConfig], shot: ShotItem) -> Detections:
         score = output.logits[..., PERSON].sigmoid()
         return boxes_of(output.pred_boxes, score, work.video.info.hw)
 
-    return detect_framewise(work, shot, read)
+    return read
 
 
 def library_config(architecture: RtDetrArchitecture) -> Any:
