@@ -67,7 +67,7 @@ def load(name: str, path: Path, options: Options) -> EvalSequence:
         options.schedule,
         options.bodies,
         fps=options.fps or FPS,
-        note=NOTE,
+        note="" if options.fps else NOTE,
     )
 
 

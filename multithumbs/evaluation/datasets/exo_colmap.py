@@ -93,7 +93,7 @@ def load(name: str, path: Path, options: Options, *, fps: float, note: str) -> E
         options.schedule,
         options.bodies,
         fps=options.fps or fps,
-        note=note,
+        note="" if options.fps else note,
     )
 
 
@@ -113,12 +113,13 @@ def _views(path: Path, colmap_from_world: Float64[np.ndarray, "4 4"]) -> Iterato
             raise ArtifactError(
                 f"{workplace / 'images.txt'} names camera {camera}, which cameras.txt lacks"
             )
-        lens = lenses[camera]
+        lens, hw = lenses[camera]
         yield View(
             name=name,
             pictures=layout.numbered(pictures, "pictures by time"),
             K=lens.K,
             lens=lens,
+            hw=hw,
             world_from_cam=_camera_of(cam_from_colmap, colmap_from_world),
         )
 
@@ -146,8 +147,8 @@ def metric_world_from_cam(
     return np.linalg.inv(cam_from_world)
 
 
-def _lenses(path: Path) -> dict[int, Lens]:
-    """``CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]``."""
+def _lenses(path: Path) -> dict[int, tuple[Lens, tuple[int, int]]]:
+    """``CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]``: lens and picture size (height, width)."""
     found = {}
     for line in layout.read_text(path, "COLMAP's cameras").splitlines():
         words = line.split()
@@ -159,7 +160,8 @@ def _lenses(path: Path) -> dict[int, Lens]:
             )
         fx, fy, cx, cy, *distortion = (float(word) for word in words[4:12])
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-        found[int(words[0])] = Lens(K=K, distortion=tuple(distortion), fisheye=True)
+        lens = Lens(K=K, distortion=tuple(distortion), fisheye=True)
+        found[int(words[0])] = lens, (int(words[3]), int(words[2]))
     return found
 
 

@@ -50,6 +50,8 @@ class View:
     lens: Lens | None
     world_from_cam: Callable[[int], Float64[np.ndarray, "4 4"]]
     """At a time stamp."""
+    hw: tuple[int, int] | None = None
+    """Size of the pictures that were calibrated, where the dataset says it."""
 
 
 def views_of_shots(names: Sequence[str], shots: int, *, seed: int, salt: str) -> list[str]:
@@ -114,13 +116,7 @@ def multi_shot(
     by_name = {view.name: view for view in views}
     chosen = views_of_shots(list(by_name), len(starts), seed=schedule.seed, salt=name)
     of_frame = [by_name[chosen[i // schedule.shot_frames]] for i in range(len(stamps))]
-    sizes = {v: picture_hw(by_name[v].pictures[int(stamps[0])]) for v in sorted(set(chosen))}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{view} {h}x{w}" for view, (h, w) in sizes.items())
-        raise ArtifactError(
-            f"{name}: pictures of several sizes ({listed}) are no video; name views of one size "
-            "with --views"
-        )
+    hw = _size(name, [by_name[v] for v in sorted(set(chosen))], int(stamps[0]))
     cameras = CameraPath(
         frame=np.arange(len(stamps)),
         K=np.stack([view.K for view in of_frame]),
@@ -128,7 +124,6 @@ def multi_shot(
             [v.world_from_cam(int(t)) for v, t in zip(of_frame, stamps, strict=True)]
         ),
     )
-    hw = next(iter(sizes.values()))
     truth = true_scene(people_at(stamps), cameras, hw, bodies, shot_start=starts)
     return EvalSequence(
         name=name,
@@ -140,6 +135,24 @@ def multi_shot(
         views=tuple(chosen),
         note=note,
     )
+
+
+def _size(name: str, views: Sequence[View], time: int) -> tuple[int, int]:
+    sizes = {view.name: picture_hw(view.pictures[time]) for view in views}
+    for view in views:
+        (h, w), calibrated = sizes[view.name], view.hw
+        if calibrated is not None and calibrated != (h, w):
+            raise ArtifactError(
+                f"{view.pictures[time]} is {h}x{w}, its calibration is of "
+                f"{calibrated[0]}x{calibrated[1]}; expected the pictures as they were published"
+            )
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{view} {h}x{w}" for view, (h, w) in sizes.items())
+        raise ArtifactError(
+            f"{name}: pictures of several sizes ({listed}) are no video; name views of one size "
+            "with --views"
+        )
+    return sizes[views[0].name]
 
 
 def _chosen(name: str, views: Sequence[View], schedule: Schedule) -> list[View]:

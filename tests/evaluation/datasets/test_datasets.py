@@ -157,14 +157,20 @@ def test_views_are_chosen_by_name(tmp_path, bodies):
             read("egohumans", tmp_path, bodies, schedule=replace(SCHEDULE, views=views))
 
 
-def test_views_of_several_sizes_are_refused(tmp_path, bodies):
+def test_pictures_of_another_size_than_calibrated_are_refused(tmp_path, bodies):
     scenes.exo_colmap(tmp_path / scenes.ACTIVITY, scenes.known(), bodies.neutral)
-    for name in ("cam01", "cam02"):
-        size = (40, 60) if name == "cam01" else scenes.HW
-        for path in (tmp_path / scenes.ACTIVITY / "exo" / name / "images").iterdir():
-            scenes.picture(path, 3, size)
-    with pytest.raises(ArtifactError, match=r"several sizes \(cam01 40x60, cam02 90x160\)"):
+    for path in (tmp_path / scenes.ACTIVITY / "exo/cam01/images").iterdir():
+        scenes.picture(path, 3, (45, 80))
+    with pytest.raises(ArtifactError, match="is 45x80, its calibration is of 90x160"):
         read("egohumans", tmp_path, bodies, schedule=replace(SCHEDULE, views=("cam01", "cam02")))
+
+
+def test_views_of_several_sizes_are_refused(tmp_path, bodies):
+    scenes.egobody(tmp_path, scenes.known(genders=("male", "female")))
+    for path in (tmp_path / "kinect_color" / scenes.RECORDING / "sub_1").iterdir():
+        scenes.picture(path, 3, (40, 60))
+    with pytest.raises(ArtifactError, match=r"several sizes \(master 90x160, sub_1 40x60\)"):
+        read("egobody", tmp_path, bodies, schedule=replace(SCHEDULE, views=("master", "sub_1")))
 
 
 @pytest.mark.parametrize("name", DATASETS)
