@@ -1,4 +1,4 @@
-"""In which order stages run, and what counts for their keys, by their configuration's own word."""
+"""In which order stages run, what counts for their keys, and what their items share."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,3 +117,21 @@ def test_every_mixture_of_who_waits_for_whom_can_begin(
     assert names[-1] == STAGES[-1].name
     for place, stage in enumerate(ordered):
         assert set(stage.reads) <= set(names[:place])
+
+
+def test_items_share_what_their_stage_keeps(tmp_path: Path) -> None:
+    made: list[object] = []
+
+    def kept(work: Work[FakeConfig], **_: Any) -> Numbers:
+        first = work.kept.get("network", lambda: made.append(work) or len(made))
+        return Numbers(values=np.array([float(first)]), note="")
+
+    stages = (
+        TABLE[0],
+        Stage(name="signal", run=kept, artifact=Numbers, over=Over.SHOT),
+        Stage(name="sign", run=kept, artifact=Numbers, over=Over.SHOT),
+    )
+    outcome, _ = run(tmp_path, stages)
+    values = [[p.load().values[0] for p in outcome.finished[n]] for n in ("signal", "sign")]
+    assert values == [[1, 1, 1], [2, 2, 2]]
+    assert len(made) == 2

@@ -21,7 +21,7 @@ from multithumbs.runner.progress import Progress
 from multithumbs.runner.table import Item, Over, Stage, configured, items_over, redone, stage_names
 from multithumbs.types import FrameReader, Shots
 from multithumbs.types.outputs import StageSummary
-from multithumbs.types.work import Runtime, Work
+from multithumbs.types.work import Kept, Runtime, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +92,14 @@ def run_stages(stages: Sequence[Stage], job: Job, progress: Progress) -> Outcome
     for stage in stages[: len(names)]:
         items = items_over(stage.over, job.span, shots)
         progress.stage_begins(stage.name, len(items), sum(item.length for item in items))
-        parts = []
+        parts, kept = [], Kept()
         for item in items:
             inputs = {
                 read: _parts(finished[read], stage.over, overs[read], item.index)
                 for read in stage.reads
             }
             progress.item_begins(stage.name, item.name, item.length)
-            parts.append(_finish(stage, item, inputs, job, progress))
+            parts.append(_finish(stage, item, inputs, job, progress, kept))
             progress.item_ends(parts[-1].cached, parts[-1].manifest.seconds)
         finished[stage.name] = tuple(parts)
         cost = _cost(parts)
@@ -129,6 +129,7 @@ def _finish(
     inputs: Mapping[str, Finished | tuple[Finished, ...]],
     job: Job,
     progress: Progress,
+    kept: Kept,
 ) -> Finished:
     config = getattr(job.config, stage.name)
     names = checkpoint_names(config)
@@ -161,6 +162,7 @@ def _finish(
         checkpoints={name: job.checkpoints[name][0] for name in names},
         progress=progress.item_advances,
         span=job.span,
+        kept=kept,
     )
     reset_peak()
     began = time.perf_counter()

@@ -43,13 +43,16 @@ def run(
     if isinstance(config, VggtBoundariesConfig):
         from multithumbs.backends.boundaries import vggt
 
+        def load() -> vggt.Vggt:
+            return vggt.load_network(config, work.checkpoints[config.weights], work.runtime.device)
+
         more = [work.video.frame(f) for f in context(cut, detections, config)]
         return vggt.reconstruct(
             (before, after),
             [*images, *more],
             body,
             config,
-            work.checkpoints[config.weights],
+            lambda: work.kept.get("network", load),
             work.runtime.device,
         )
     from multithumbs.backends.boundaries import people as backend

@@ -16,6 +16,7 @@ from multithumbs.types import Detections, Intrinsics, Masks, Odometry
 from multithumbs.types.work import ShotItem, Work
 
 if TYPE_CHECKING:
+    from multithumbs.backends.odometry.droid_network import NetworkOperator
     from multithumbs.solvers.odometry_tracks import PointTracks
 
 
@@ -101,6 +102,9 @@ def _droid(
     tracks, scale = _follow(work, shot, config, detections, masks)
     size = Resized.of(work.video.info.hw, intrinsics.K, config.area_px)
 
+    def load() -> "NetworkOperator":
+        return load_operator(work.checkpoints["droid"], config, work.runtime.device)
+
     def frames() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         margin = config.flow.person_margin
         for at, rgb, background in _frames(work, shot, detections, masks, size.scaled_hw, margin):
@@ -109,6 +113,6 @@ def _droid(
 
     return estimate(
         frames, tracks, size, intrinsics.K, scale, shot.start, config,
-        lambda: load_operator(work.checkpoints["droid"], config, work.runtime.device),
+        lambda: work.kept.get("operator", load),
         work.runtime.device,
     )  # fmt: skip

@@ -1,13 +1,14 @@
 """What the runner hands to a stage besides its input artifacts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from multithumbs.types.video import FrameReader
 
 Config = TypeVar("Config", covariant=True)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,23 @@ class Runtime:
     threads: int = 2
 
 
+class Kept:
+    """What the items of one stage have in common, made once and dropped when the stage ends.
+
+    Meant for networks with their weights: gigabytes, seconds to load, the same for every shot.
+    Nothing that is kept may depend on the item or remember it.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def get(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, or gave the first time."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work(Generic[Config]):
     """One call of one stage.
@@ -66,3 +84,5 @@ class Work(Generic[Config]):
     span: tuple[int, int] | None = None
     """Half-open interval of frames to process; None means the whole video. Only `shots` needs
     it: every later stage sees nothing outside the shots."""
+    kept: Kept = field(default_factory=Kept)
+    """Shared by all items of the stage."""

@@ -1,6 +1,6 @@
 """The `vggt` boundary back-end: VGGT on the boundary frames, metres from the people in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def reconstruct(
     images: Images,
     body: BodyModel,
     config: VggtBoundariesConfig,
-    checkpoint: Path,
+    load: Callable[[], Vggt],
     device: str,
 ) -> BoundaryScene:
     """Cameras, a point map and the scale of a cut; FAILED with a reason.
@@ -42,17 +42,14 @@ def reconstruct(
         images: the boundary frames, then any further ones that the network shall see, RGB.
         body: the body model of the rows.
         config: see `VggtBoundariesConfig`.
-        checkpoint: the official weights.
-        device: where the network runs.
-
-    Raises:
-        CheckpointError: the file does not hold this network's weights.
+        load: gives the network on its device (see `load_network`).
+        device: where it runs.
     """
     if max(len(side) for side in sides) == 0:
         # Nothing can give the scale, so the network is not asked.
         return failed(sides, "nobody is seen on either side of the cut: nothing gives the scale")
     fit = _fit(images[0], config)
-    network = load_network(config, checkpoint, device)
+    network = load()
     prediction = predict(network, images, fit, device)
     views = views_of(prediction, fit, points=config.points, min_confidence=config.min_confidence)
     return scene_from_views(sides, views, body, config, device)

@@ -42,7 +42,7 @@ def estimate(
     count, known = len(detections), BODY_KEYPOINTS[config.head]
     uv, confidence = np.zeros((count, NUM_KEYPOINTS, 2)), np.zeros((count, NUM_KEYPOINTS))
     if count:
-        reader = Reader(work, config)
+        reader = work.kept.get("reader", lambda: Reader(work, config))
         rectangle = crop_rectangle(_boxes(work, config, detections, bodies), config.padding)
         first, last = int(detections.frame[0]), int(detections.frame[-1])
         crops = Crops(

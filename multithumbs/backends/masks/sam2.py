@@ -36,7 +36,8 @@ def segment(work: Work[MasksConfig], config: Sam2MasksConfig, detections: Detect
         from multithumbs.backends.masks.sam2_video import propagate
 
         return propagate(work, config, detections)
-    return segment_framewise(work, config, detections, Reader(work, config).read)
+    reader = work.kept.get("reader", lambda: Reader(work, config))
+    return segment_framewise(work, config, detections, reader.read)
 
 
 def load(work: Work[MasksConfig], config: Sam2MasksConfig, *, video: bool) -> Any:

@@ -54,7 +54,7 @@ class Follower:
     """Everyone who is followed, frame by frame."""
 
     def __init__(self, work: Work[MasksConfig], config: Sam2MasksConfig) -> None:
-        self._model = load(work, config, video=True)
+        self._model = work.kept.get("model", lambda: load(work, config, video=True))
         from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceCache
 
         self.device = torch.device(work.runtime.device)

@@ -31,7 +31,8 @@ def segment(
     """
     if len(detections) == 0:
         return Masks.from_runs([], work.video.info.hw)
-    return segment_framewise(work, config, detections, Reader(work, config).read)
+    reader = work.kept.get("reader", lambda: Reader(work, config))
+    return segment_framewise(work, config, detections, reader.read)
 
 
 class Reader:

@@ -179,7 +179,7 @@ def _compare(work: Work[PhalpConfig]) -> Compare:
             doubt=config.colour_doubt,
         )
         return lambda tracks, seen: colour_distance(tracks, seen, settings)
-    encoder = load_encoder(work)
+    encoder = work.kept.get("encoder", lambda: load_encoder(work))
     device, dtype = work.runtime.device, next(encoder.parameters()).dtype
 
     def encode(uv: Float[np.ndarray, "B 4 S S"]) -> Float[np.ndarray, "B D"]:
