@@ -44,7 +44,8 @@ def test_artifacts_follow_from_the_seed(body, clip):
 
 def test_bodies_explain_their_own_keypoints(clip):
     for shot in clip.perceived:
-        assert np.median(shot.bodies.residual_px) < 0.06 * np.median(shot.detections.roi[:, 2])
+        # Some 80 mm on a body of 1.5 m: the order of a monocular fit's MPJPE.
+        assert np.median(shot.bodies.residual_px / shot.detections.roi[:, 2]) < 0.08
 
 
 def test_sizes_err_by_shot_and_not_by_frame(clip):
@@ -62,7 +63,12 @@ def test_sizes_err_by_shot_and_not_by_frame(clip):
 
 def test_without_noise_the_keypoints_are_the_truths(body):
     still = PerceptionNoise(
-        keypoint_of_size=0, keypoint_slow_of_size=0, dropout=0, outlier=0, missed=0, log_focal=0
+        keypoint_of_size=0.0,
+        keypoint_slow_of_size=0.0,
+        dropout=0.0,
+        outlier=0.0,
+        missed=0.0,
+        log_focal=0.0,
     )
     scene = suite_scene("dialogue", 5)
     exact = make_clip_oracle(body, scene, 5, ClipOracleNoise(perception=still))

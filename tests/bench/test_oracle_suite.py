@@ -1,0 +1,119 @@
+"""The oracle suite: methods on real stages, what is kept, what fails visibly."""
+
+import numpy as np
+import pytest
+
+from multithumbs.bench import oracle
+from multithumbs.bench.geometry import align, solve
+from multithumbs.bench.methods import METHODS
+from multithumbs.body import EMBEDDED_BODY, load_body
+from multithumbs.errors import ConfigError
+from multithumbs.evaluation.clip_scores import UNITS, clip_scores
+from multithumbs.synth.clip_oracle import ClipOracle, make_clip_oracle
+from multithumbs.synth.suite_scenes import suite_scene
+from multithumbs.types import CutStatus
+
+
+@pytest.fixture(scope="module")
+def places():
+    body = load_body(EMBEDDED_BODY)
+    return body, make_clip_oracle(body, suite_scene("change-of-place", 1), 1)
+
+
+def test_one_place_is_linked_and_another_is_not(places):
+    body, clip = places
+    inside = align(METHODS["ours"], clip, 0, body)
+    assert inside.status is CutStatus.ALIGNED
+    before, after = (
+        [
+            int(clip.truth.person[clip.perceived[side].truth_row[inside.row[p]]])
+            for p in inside.pair[:, side]
+        ]
+        for side in range(2)
+    )
+    assert before == after
+    assert sorted(before) == [0, 1]
+    elsewhere = align(METHODS["ours"], clip, 1, body)
+    assert elsewhere.status is CutStatus.FAILED
+    assert "one place" in elsewhere.reason
+    # As printed, nothing asks whether the two frames are of one place.
+    alone = align(METHODS["ours-without-alignment"], clip, 1, body)
+    assert alone.status is CutStatus.ALIGNED
+
+
+@pytest.mark.slow
+def test_the_cross_shot_step_is_what_makes_one_world(places):
+    body, clip = places
+    found = {
+        name: clip_scores(solve(METHODS[name], clip, body), clip.truth, body)
+        for name in ("ours", "single-shot")
+    }
+    assert found["ours"].keys() == UNITS.keys()
+    assert found["ours"]["w_mpjpe"] < 0.5 * found["single-shot"]["w_mpjpe"]
+    assert found["ours"]["ate"] < 0.5 * found["single-shot"]["ate"]
+    assert found["ours"]["cuts_wrongly_linked"] == 0
+    assert found["ours"]["cuts_unlinked"] == 0
+    assert found["single-shot"]["cuts_unlinked"] == 1
+    assert found["single-shot"]["pck_world"] == 0
+
+
+class Solver:
+    """Stands in for `solve`: answers from a list, counts its calls."""
+
+    def __init__(self, answers):
+        self.answers, self.calls = answers, 0
+
+    def __call__(self, method, clip, body):
+        self.calls += 1
+        answer = self.answers[method.name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def suite(monkeypatch, two_shots):
+    """The suite without its work."""
+    solver = Solver({"ours": two_shots, "literal": ValueError("no way")})
+    monkeypatch.setattr(oracle, "solve", solver)
+
+    clip = object.__new__(ClipOracle)
+    object.__setattr__(clip, "truth", None)
+    monkeypatch.setattr(oracle, "make_clip_oracle", lambda body, scene, seed: clip)
+    monkeypatch.setattr(oracle, "clip_scores", lambda result, truth, body: {"ate": 0.25})
+    return solver
+
+
+def run(out, **choice):
+    return oracle.run_oracle(out, scenes=["zoom"], seeds=2, **choice)
+
+
+def test_a_failed_case_is_a_row_with_a_note(suite, tmp_path):
+    rows = run(tmp_path, methods=["ours", "literal"])
+    ours, literal = (
+        next(r for r in rows if (r.scene, r.method, r.metric) == ("all", name, "ate"))
+        for name in ("ours", "literal")
+    )
+    assert (ours.n, ours.mean, ours.note) == (2, 0.25, "")
+    assert (literal.n, literal.mean) == (0, None)
+    assert "no way" in literal.note
+    assert {r.unit for r in rows if r.metric == "ate"} == {"m"}
+
+
+def test_what_is_done_is_not_done_again(suite, tmp_path, monkeypatch):
+    first = run(tmp_path, methods=["ours"])
+    assert suite.calls == 2
+    again = run(tmp_path, methods=["ours"])
+    assert suite.calls == 2
+    ate = [[r.mean for r in rows if r.metric == "ate"] for rows in (first, again)]
+    np.testing.assert_array_equal(ate[0], ate[1])
+    monkeypatch.setattr(oracle, "_key", lambda case, method, body: "other code")
+    run(tmp_path, methods=["ours"])
+    assert suite.calls == 4
+
+
+def test_unknown_names_list_the_known_ones(tmp_path):
+    with pytest.raises(ConfigError, match=r"no scene 'dialog'; expected dialogue"):
+        oracle.run_oracle(tmp_path, scenes=["dialog"])
+    with pytest.raises(ConfigError, match=r"no method 'mine'; expected ours"):
+        oracle.run_oracle(tmp_path, methods=["mine"])
