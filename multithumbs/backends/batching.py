@@ -10,6 +10,12 @@ from multithumbs.errors import BackendUnavailable
 
 T = TypeVar("T")
 
+_NO_MEMORY = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def in_batches(items: int, size: int, run: Callable[[slice], T]) -> Iterator[T]:
     """``run(slice)`` for consecutive slices of ``range(items)``, at most ``size`` long each.
@@ -33,7 +39,9 @@ def in_batches(items: int, size: int, run: Callable[[slice], T]) -> Iterator[T]:
         out_of_memory = False
         try:
             result = run(batch)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             # Its traceback keeps the failed call's tensors alive until this block is left.
             out_of_memory = True
         else:
@@ -41,6 +49,17 @@ def in_batches(items: int, size: int, run: Callable[[slice], T]) -> Iterator[T]:
             start = batch.stop
         if out_of_memory:
             size = _halved(batch.stop - batch.start)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error means that a device's memory does not suffice.
+
+    PyTorch's own allocator says so by its type. What the CUDA libraries allocate by themselves
+    (work spaces, kernels loaded when first used) fails under other types, once PyTorch has taken
+    nearly everything.
+    """
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _NO_MEMORY)
 
 
 def _halved(items: int) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 
 import torch
 
+from multithumbs.backends.batching import is_out_of_memory
 from multithumbs.runner.machine import peak_rss_mb, reset_peak
 
 MS_PER_ITEM: Final = "ms/item"
@@ -145,7 +146,9 @@ def _measured(
         try:
             call()
             return meter.seconds(call), meter.peak_gib()
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             return None, 0.0
 
 

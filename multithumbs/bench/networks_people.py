@@ -223,19 +223,20 @@ def _segmenter(bench: Bench, what: str, adapter: Any, config: Any, path: Path) -
 
 def show_halving(bench: Bench, make: Callable[[int], Callable[[], object]], largest: int) -> str:
     """A line on what `in_batches` does where ``largest`` items do not fit into a capped memory."""
-    device = bench.meter.device
+    device = torch.device(bench.meter.device)
+    index = torch.cuda.current_device() if device.index is None else device.index
     with torch.inference_mode():
         small = max(largest // 16, 1)
         bench.meter.reset()
         make(small)()
-        cap = 1.1 * torch.cuda.max_memory_reserved(device)
+        cap = 1.1 * torch.cuda.max_memory_reserved(index)
         torch.cuda.empty_cache()
-        whole = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(cap / whole, 1.0), device)
+        whole = torch.cuda.get_device_properties(index).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(cap / whole, 1.0), index)
         try:
             done = [n for n, _ in in_batches(largest, largest, _counted(make))]
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, device)
+            torch.cuda.set_per_process_memory_fraction(1.0, index)
             torch.cuda.empty_cache()
     halved = "halved" if done[0] < largest and sum(done) == largest else "NOT HALVED"
     return (

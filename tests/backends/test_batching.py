@@ -73,6 +73,24 @@ def test_other_errors_pass_through():
         list(in_batches(4, 2, run))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_libraries_that_find_no_memory_halve_the_batch_too(text):
+    def run(batch: slice) -> int:
+        count = batch.stop - batch.start
+        if count > 2:
+            raise RuntimeError(text)
+        return count
+
+    assert list(in_batches(8, 8, run)) == [2, 2, 2, 2]
+
+
 def test_a_batch_holds_something():
     with pytest.raises(ValueError, match="at least one"):
         list(in_batches(4, 0, Device(room=2)))
