@@ -88,6 +88,7 @@ def test_another_programs_results_are_scored_and_failures_told(root, body, capsy
     assert "no result of wham for office_call_01" in found["wham", "mpjpe"]["note"]
     printed = capsys.readouterr().out
     assert "The paper has no numbers of 3dpw" in printed
+    assert "### 3dpw: all" in printed and "### 3dpw: downtown_walk_00" not in printed
     assert "1 of 2 sequences failed" in printed
     assert set(json.loads((root / "out/table.json").read_text())[0]) >= {
         "suite", "scene", "method", "metric", "unit", "mean", "lo", "hi", "n",

@@ -44,7 +44,7 @@ def evaluate_dataset(arguments: argparse.Namespace) -> int:
         report,
         save_scores,
     )
-    from multithumbs.evaluation.tables import save_tables
+    from multithumbs.evaluation.tables import ALL, markdown, save_tables
 
     dataset = dataset_of(arguments.dataset)
     _check_program(arguments.program)
@@ -65,7 +65,7 @@ def evaluate_dataset(arguments: argparse.Namespace) -> int:
     mine = MethodScores(
         dataset=arguments.dataset,
         method=method,
-        protocol=_protocol(arguments, options),
+        protocol=_protocol(arguments, options, multi_view=dataset.multi_view),
         scores=done.scores,
         failures=done.failures,
         notes=done.notes,
@@ -76,6 +76,7 @@ def evaluate_dataset(arguments: argparse.Namespace) -> int:
     save_tables(tables.rows, arguments.out, f"{title}{tables.text}\n## All metrics\n\n")
     console = answers()
     console.print(title + tables.text)
+    console.print(markdown([row for row in tables.rows if row.scene == ALL]))
     console.print(
         f"{arguments.out / 'table.md'}: {len(done.failures)} of {len(found)} sequences failed"
     )
@@ -113,15 +114,22 @@ def _options(arguments: argparse.Namespace, config: Config, *, smpl: bool) -> "O
     )
 
 
-def _protocol(arguments: argparse.Namespace, options: "Options") -> dict[str, str]:
+def _protocol(
+    arguments: argparse.Namespace, options: "Options", *, multi_view: bool
+) -> dict[str, str]:
     """What must be equal for two methods to stand in one table."""
-    schedule = options.schedule
-    return {
+    shared = {
         "sequences": arguments.sequences,
         "limit": str(arguments.limit or ""),
         "frames": str(arguments.frames or ""),
         "fps": str(arguments.fps or ""),
         "height": str(arguments.height or ""),
+    }
+    if not multi_view:
+        return shared
+    schedule = options.schedule
+    return shared | {
+        "frames": str(schedule.frames),
         "shot_frames": str(schedule.shot_frames),
         "seed": str(schedule.seed),
         "views": ",".join(schedule.views),

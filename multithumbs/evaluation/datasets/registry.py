@@ -28,13 +28,19 @@ class Dataset:
     find: Callable[[Path], dict[str, Path]]
     load: Callable[[str, Path, Options], EvalSequence]
     has_truth: bool = True
+    multi_view: bool = False
+    """Whether its videos follow a `Schedule`."""
 
 
 DATASETS: Final[Mapping[str, Dataset]] = MappingProxyType(
     {
-        "egohumans": Dataset(title="EgoHumans", find=egohumans.find, load=egohumans.load),
-        "egobody": Dataset(title="EgoBody", find=egobody.find, load=egobody.load),
-        "harmony4d": Dataset(title="Harmony4D", find=harmony4d.find, load=harmony4d.load),
+        "egohumans": Dataset(
+            title="EgoHumans", find=egohumans.find, load=egohumans.load, multi_view=True
+        ),
+        "egobody": Dataset(title="EgoBody", find=egobody.find, load=egobody.load, multi_view=True),
+        "harmony4d": Dataset(
+            title="Harmony4D", find=harmony4d.find, load=harmony4d.load, multi_view=True
+        ),
         "3dpw": Dataset(title="3DPW", find=threedpw.find, load=threedpw.load),
         "emdb": Dataset(title="EMDB", find=emdb.find, load=emdb.load),
         "clips": Dataset(title="Clips", find=clips.find, load=clips.load, has_truth=False),
