@@ -22,6 +22,9 @@ MIN_SHARED = 20
 
 POLISHED_FRAMES = 150
 """Shots up to this length end with an adjustment of all frames, not of the key-frames alone."""
+POLISHING_ROUNDS = 4
+MIN_AGREEING = 0.8
+"""Share of a point's observations that must agree with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,27 +295,48 @@ def _all_frames(
 
 
 def _polished(bundle: Bundle, settings: SfmSettings) -> Bundle:
-    """All frames and points together; cameras and points without good observations stay."""
-    for _ in range(2):
+    """All frames and points together; cameras and points without good observations stay.
+
+    The thresholds follow the residuals down: points that slide along an edge or sit on a shadow
+    agree within a pixel or two, and yet bend the trajectory more than all noise.
+    """
+    huber, limit = settings.huber, settings.outlier
+    for turn in range(POLISHING_ROUNDS):
         error = np.linalg.norm(residuals(bundle), axis=1)
-        good = (error < settings.outlier) & (points_in_cameras(bundle)[:, 2] > 0)
-        # A camera needs enough points, a point two cameras.
-        seen = np.bincount(bundle.camera[good], minlength=len(bundle.rotation))
-        good &= seen[bundle.camera] >= settings.min_points
-        good &= np.bincount(bundle.point[good], minlength=len(bundle.points))[bundle.point] >= 2
-        cameras, camera = np.unique(bundle.camera[good], return_inverse=True)
-        points, point = np.unique(bundle.point[good], return_inverse=True)
+        usable = (error < limit) & (points_in_cameras(bundle)[:, 2] > 0)
+        if turn and usable.any():
+            typical = np.median(error[error < settings.outlier])
+            huber = max(1.5 * typical, 0.1 * settings.huber)
+            limit = 3 * huber
+            usable &= error < limit
+            # A point that is often wrong is wrong altogether.
+            share = _count(bundle.point[usable], bundle.points) / np.maximum(
+                _count(bundle.point, bundle.points), 1
+            )
+            usable &= share[bundle.point] >= MIN_AGREEING
+        usable &= (_count(bundle.camera[usable], bundle.centre) >= settings.min_points)[
+            bundle.camera
+        ]
+        usable &= (_count(bundle.point[usable], bundle.points) >= 2)[bundle.point]
+        cameras, camera = np.unique(bundle.camera[usable], return_inverse=True)
+        points, point = np.unique(bundle.point[usable], return_inverse=True)
         if len(cameras) < 2:
             return bundle
         part = adjust(
             Bundle(bundle.rotation[cameras], bundle.centre[cameras], bundle.points[points],
-                   camera, point, bundle.x[good]),
-            huber=settings.huber, max_iterations=20,
+                   camera, point, bundle.x[usable]),
+            huber=huber, max_iterations=15,
         )  # fmt: skip
         rotation, centre, world = bundle.rotation.copy(), bundle.centre.copy(), bundle.points.copy()
         rotation[cameras], centre[cameras], world[points] = part.rotation, part.centre, part.points
         bundle = bundle._replace(rotation=rotation, centre=centre, points=world)
     return bundle
+
+
+def _count(
+    index: Int64[np.ndarray, " M"], among: Float64[np.ndarray, "N *_"]
+) -> Int64[np.ndarray, " N"]:
+    return np.bincount(index, minlength=len(among)).astype(np.int64)
 
 
 def interpolate(

@@ -25,7 +25,7 @@ class ZoomCheck(NamedTuple):
     log_range: float
     """Logarithm of the longest over the shortest focal length, extremes left out."""
     gain: float
-    """Median residual over that of the fixed lens."""
+    """Median residual over that of a fixed lens, improved in the same way."""
 
 
 def check_zoom(
@@ -51,21 +51,24 @@ def check_zoom(
     chosen = where[np.unique(np.linspace(0, len(where) - 1, MAX_FRAMES).astype(np.int64))]
     frame, point, x = tracks.at_frames(chosen)
     x = (x - K[:2, 2]) / K[0, 0]
-    rotation, centre = shot_from_cam[chosen, :3, :3], shot_from_cam[chosen, :3, 3]
+    typical = []
     zoom = np.ones(len(chosen))
-    before = after = np.inf
-    for turn in range(ROUNDS):
-        plane = x / zoom[frame, None]
-        points, angle = triangulate(rotation, centre, frame, point, plane, tracks.num_points)
-        good = np.isfinite(points[point, 0]) & (angle[point] > MIN_ANGLE)
-        if good.sum() < MIN_OBSERVATIONS * len(chosen):
-            return None
-        rotation, centre, zoom, after = _improve(
-            (rotation, centre, zoom), points[point[good]], x[good], frame[good], huber_px / K[0, 0]
-        )
-        before = after if turn == 0 else before
+    for free in (False, True):
+        rotation, centre = shot_from_cam[chosen, :3, :3], shot_from_cam[chosen, :3, 3]
+        zoom, after = np.ones(len(chosen)), np.inf
+        for _ in range(ROUNDS):
+            plane = x / zoom[frame, None]
+            points, angle = triangulate(rotation, centre, frame, point, plane, tracks.num_points)
+            good = np.isfinite(points[point, 0]) & (angle[point] > MIN_ANGLE)
+            if good.sum() < MIN_OBSERVATIONS * len(chosen):
+                return None
+            rotation, centre, zoom, after = _improve(
+                (rotation, centre, zoom), points[point[good]], x[good], frame[good],
+                huber_px / K[0, 0], free=free,
+            )  # fmt: skip
+        typical.append(after)
     low, high = np.percentile(np.log(zoom), (3, 97))
-    return ZoomCheck(float(high - low), after / max(before, 1e-12))
+    return ZoomCheck(float(high - low), typical[1] / max(typical[0], 1e-12))
 
 
 def _improve(
@@ -76,6 +79,8 @@ def _improve(
     x: Float64[np.ndarray, "M 2"],
     frame: Int64[np.ndarray, " M"],
     huber: float,
+    *,
+    free: bool,
 ) -> tuple[
     Float64[np.ndarray, "T 3 3"], Float64[np.ndarray, "T 3"], Float64[np.ndarray, " T"], float
 ]:
@@ -101,6 +106,8 @@ def _improve(
         back = rotation[frame].transpose(0, 2, 1)
         jacobian = np.concatenate([by_cam @ turn, -(by_cam @ back), plane[..., None]], axis=2)
         jacobian *= scale[:, None, None]
+        if not free:
+            jacobian[..., 6] = 0
         length = np.linalg.norm(residual, axis=1)
         typical = float(np.median(length)) if step_index == 0 else typical
         weight = huber / np.maximum(length, huber) * (cam[:, 2] > MIN_DEPTH)
