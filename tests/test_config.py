@@ -153,7 +153,8 @@ def test_the_paper_profile_and_its_mixtures() -> None:
     assert people.keypoints.model_dump()["boxes"] == "detections"
     for group in ("detections", "keypoints", "masks", "bodies", "tracks", "boundaries", "people"):
         for option in options(group):
-            assert getattr(load_config(["profile=paper", f"{group}={option}"]), group).name == option
+            chosen = getattr(load_config(["profile=paper", f"{group}={option}"]), group)
+            assert chosen.name == option
 
 
 def test_smpls_parameters_need_its_body() -> None:
