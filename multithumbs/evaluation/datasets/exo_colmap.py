@@ -15,32 +15,48 @@ Facts, from the loaders in rawalkhirodkar/egohumans (``egohumans/lib/datasets``)
   leads from the world of the SMPL fits, in metres, to COLMAP's. Its scale ``c`` is not 1, so a
   metric camera is ``[R_cam R | (R_cam t + t_cam) / c]``.
 
+- A sequence's settings lie in the code repository (``egohumans/configs/<activity>/
+  <sequence>.yaml``), not in the data: ``INVALID_EXOS`` and ``INVALID_ARIAS`` (cameras and people
+  to leave out), ``CALIBRATION.MANUAL_EXO_CAMERAS``, and ``SMPL.ARIA_NAME_LIST`` with
+  ``ARIA_GENDER_LIST``. Copied to ``config.yaml`` in the sequence's folder, they are heeded.
+
 Not verified: cameras that COLMAP missed have a ``camXX.npy`` beside it, about whose frame
-sources disagree; such cameras are left out. Whether the SMPL body is the neutral one is not
-written anywhere: it is taken for that, and the stored vertices are compared with it.
+sources disagree; such cameras are left out. Without settings everybody is taken for neutral; the
+stored vertices are compared with what the parameters give, whatever the settings say.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from scipy.spatial.transform import Rotation
+from yaml import YAMLError
 
 from multithumbs.errors import ArtifactError
 from multithumbs.evaluation.datasets import layout
 from multithumbs.evaluation.datasets.multiview import View, multi_shot
 from multithumbs.evaluation.datasets.options import Options
-from multithumbs.evaluation.datasets.sequence import EvalSequence, Lens, TruePerson
+from multithumbs.evaluation.datasets.sequence import (
+    GENDERS,
+    NEUTRAL,
+    EvalSequence,
+    Lens,
+    TruePerson,
+)
 from multithumbs.evaluation.readers.data_files import read_npy, read_pickle
 from multithumbs.evaluation.readers.motions import motion_of
 
 ANCHOR = "aria01"
 WORKPLACE = Path("colmap/workplace")
 SMPL = Path("processed_data/smpl")
+SETTINGS = "config.yaml"
 DEPTH = 12
 """Folders below the root at most: EgoHumans' archives unpack into a deep path."""
 
@@ -78,6 +94,7 @@ def load(name: str, path: Path, options: Options, *, fps: float, note: str) -> E
         ArtifactError: a file is missing, damaged, refused or not as described above.
     """
     workplace = path / WORKPLACE
+    settings = _settings(path / SETTINGS)
     stamps = {int(p.stem): p for p in sorted((path / SMPL).glob("*.npy")) if p.stem.isdigit()}
     if not stamps:
         raise ArtifactError(f"{path / SMPL} holds no <number>.npy: expected SMPL fits by time")
@@ -87,23 +104,68 @@ def load(name: str, path: Path, options: Options, *, fps: float, note: str) -> E
     )
     return multi_shot(
         name,
-        list(_views(path, colmap_from_world)),
+        list(_views(path, colmap_from_world, settings.left_out)),
         list(stamps),
-        lambda times: _people(stamps, times),
+        lambda times: _people(stamps, times, settings),
         options.schedule,
         options.bodies,
         fps=options.fps or fps,
-        note="" if options.fps else note,
+        note="; ".join(
+            part
+            for part, told in (
+                (note, options.fps is None),
+                (
+                    "without config.yaml, cameras and people marked invalid are kept",
+                    not settings.known,
+                ),
+            )
+            if told
+        ),
     )
 
 
-def _views(path: Path, colmap_from_world: Float64[np.ndarray, "4 4"]) -> Iterator[View]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    """What the dataset's authors say of one sequence."""
+
+    left_out: frozenset[str]
+    """Cameras and people."""
+    genders: Mapping[str, str]
+    known: bool
+
+
+def _settings(path: Path) -> _Settings:
+    """Of ``config.yaml``; nothing is left out where it is not there."""
+    if not path.is_file():
+        return _Settings(left_out=frozenset(), genders={}, known=False)
+    try:
+        text = layout.read_text(path, "EgoHumans' settings")
+        content: Any = OmegaConf.to_container(OmegaConf.create(text))
+        smpl, calibration = content.get("SMPL") or {}, content.get("CALIBRATION") or {}
+        left_out = [
+            *(content.get("INVALID_EXOS") or []),
+            *(content.get("INVALID_ARIAS") or []),
+            *(calibration.get("MANUAL_EXO_CAMERAS") or []),
+        ]
+        names, genders = smpl.get("ARIA_NAME_LIST") or [], smpl.get("ARIA_GENDER_LIST") or []
+        by_name = {str(n): GENDERS[g] for n, g in zip(names, genders, strict=False)}
+    except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, KeyError) as error:
+        raise ArtifactError(
+            f"{path} holds no settings ({type(error).__name__}); expected a file of "
+            "egohumans/configs, or none"
+        ) from error
+    return _Settings(left_out=frozenset(map(str, left_out)), genders=by_name, known=True)
+
+
+def _views(
+    path: Path, colmap_from_world: Float64[np.ndarray, "4 4"], left_out: frozenset[str]
+) -> Iterator[View]:
     workplace = path / WORKPLACE
     lenses = _lenses(workplace / "cameras.txt")
     poses = _poses(workplace / "images.txt")
     for where in sorted(layout.folder(path / "exo", "camXX/images/%05d.jpg").iterdir()):
         name = where.name
-        if name not in poses or (workplace / f"{name}.npy").exists():
+        if name not in poses or name in left_out or (workplace / f"{name}.npy").exists():
             continue
         pictures = where / "images"
         if not pictures.is_dir() or not any(pictures.iterdir()):
@@ -187,7 +249,9 @@ def _poses(path: Path) -> dict[str, tuple[int, dict[int, Float64[np.ndarray, "4 
     return found
 
 
-def _people(stamps: Mapping[int, Path], times: Int64[np.ndarray, " T"]) -> list[TruePerson]:
+def _people(
+    stamps: Mapping[int, Path], times: Int64[np.ndarray, " T"], settings: _Settings
+) -> list[TruePerson]:
     rows: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for frame, time in enumerate(times.tolist()):
         path = stamps[time]
@@ -198,10 +262,14 @@ def _people(stamps: Mapping[int, Path], times: Int64[np.ndarray, " T"]) -> list[
             for key in ("global_orient", "body_pose", "betas", "transl"):
                 layout.entry(part, key, path)
             rows.setdefault(str(name), []).append((frame, part))
-    return [_person(name, rows[name]) for name in sorted(rows)]
+    return [
+        _person(name, rows[name], settings.genders.get(name, NEUTRAL))
+        for name in sorted(rows)
+        if name not in settings.left_out
+    ]
 
 
-def _person(name: str, rows: list[tuple[int, Mapping[str, Any]]]) -> TruePerson:
+def _person(name: str, rows: list[tuple[int, Mapping[str, Any]]], gender: str) -> TruePerson:
     frames, parts = zip(*rows, strict=True)
     pose = [
         np.concatenate([np.reshape(part[key], -1) for key in ("global_orient", "body_pose")])
@@ -216,5 +284,6 @@ def _person(name: str, rows: list[tuple[int, Mapping[str, Any]]]) -> TruePerson:
     vertices = parts[0].get("vertices")
     return TruePerson(
         motion=motion_of(int(digits[0]), frames, np.stack(pose), betas, transl),
+        gender=gender,
         vertices=None if vertices is None else np.asarray(vertices, np.float64),
     )

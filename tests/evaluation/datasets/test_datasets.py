@@ -62,6 +62,26 @@ def test_exo_cameras_by_colmap_in_the_metric_world_of_the_fits(tmp_path, bodies,
     assert lens is not None and lens.fisheye and lens.distortion == scenes.FISHEYE
 
 
+def test_settings_leave_out_cameras_and_people_and_say_whose_body_it_is(tmp_path, bodies):
+    folder = tmp_path / scenes.ACTIVITY
+    scenes.exo_colmap(folder, scenes.known(), bodies.male)
+    file = folder / "config.yaml"
+    file.write_text(
+        "SEQUENCE: '001_tagging'\nINVALID_ARIAS: ['aria03']\nINVALID_EXOS: ['cam02']\n"
+        "SMPL:\n  ARIA_NAME_LIST: ['aria02', 'aria03']\n  ARIA_GENDER_LIST: ['male', 'neutral']\n"
+    )
+    found = read("egohumans", tmp_path, bodies)
+    assert set(found.views) == {"cam01", "cam03"}
+    assert found.truth is not None and found.truth.bodies == {2: bodies.male}
+    assert "config.yaml" not in found.note
+    file.write_text("- a list\n")
+    with pytest.raises(ArtifactError, match=r"config.yaml holds no settings"):
+        read("egohumans", tmp_path, bodies)
+    file.unlink()
+    note = read("egohumans", tmp_path, replace(bodies, neutral=bodies.male)).note
+    assert "without config.yaml" in note
+
+
 def test_exo_fits_of_another_body_are_refused(tmp_path, bodies):
     scenes.exo_colmap(tmp_path / scenes.ACTIVITY, scenes.known(), bodies.male)
     with pytest.raises(ArtifactError, match=r"vertices .* cm off .* which SMPL file"):
