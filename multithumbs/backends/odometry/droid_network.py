@@ -12,26 +12,23 @@ from multithumbs.solvers.droid_frames import Features, Flow, KeyFrames
 
 
 class NetworkOperator:
-    """Runs the networks where they lie: half precision on CUDA (as published), float32 on a CPU."""
+    """Runs the networks where they lie, in the precision of their weights; what the geometry
+    goes on with is float32 at least."""
 
     def __init__(self, network: Droid) -> None:
         self.network = network
         self.device = network.fnet.conv1.weight.device
 
-    @property
-    def precision(self) -> torch.autocast:
-        """Of every pass through the networks."""
-        return torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda")
-
     def features(self, image: UInt8[Tensor, "H W 3"]) -> Features:
         """Matching features (C h w)."""
-        with torch.no_grad(), self.precision:
+        with torch.no_grad():
             return (self.network.features(image[None])[0],)
 
     def context(self, image: UInt8[Tensor, "H W 3"]) -> Features:
-        """First hidden state and context input, each (C h w)."""
-        with torch.no_grad(), self.precision:
+        """First hidden state (C h w) and the context's part of the gates (3 C h w)."""
+        with torch.no_grad():
             hidden, context = self.network.context(image[None])
+            context = self.network.update.prepared(context)
         return hidden[0], context[0]
 
     def motion(self, last: Features, context: Features, new: Features) -> float:
@@ -39,15 +36,15 @@ class NetworkOperator:
         pair = torch.stack([last[0], new[0]])
         edge = torch.tensor([[0], [1]], device=self.device)
         grid = _grid(pair)[None]
-        with torch.no_grad(), self.precision:
+        with torch.no_grad():
             corr = OnDemandCorrelation.between(pair, edge[0], edge[1])(grid)
             hidden, inp = (part[None] for part in context)
             found: Update = self.network.update(hidden, inp, corr, None, None, None)
         return float(found.delta.float().norm(dim=-1).mean())
 
     def memory(self, *, low_memory: bool) -> "NetworkMemory":
-        """Whole correlation volumes are kept on CUDA only: 25 MB an edge."""
-        return NetworkMemory(self, keep_volume=not low_memory and self.device.type == "cuda")
+        """Whole correlation volumes are 25 MB an edge on a grid of 48 x 64 cells."""
+        return NetworkMemory(self, keep_volume=not low_memory)
 
 
 class NetworkMemory:
@@ -76,7 +73,9 @@ class NetworkMemory:
         try:
             with torch.no_grad():
                 if self.volume is None:
-                    self.volume = CorrelationVolume.between(features, local_ii, local_jj)
+                    self.volume = CorrelationVolume.between(
+                        features, local_ii, local_jj, stored=torch.float16
+                    )
                 else:
                     self.volume = self.volume.extended(features, local_ii, local_jj)
         except torch.OutOfMemoryError:
@@ -109,7 +108,7 @@ class NetworkMemory:
         assert self.hidden is not None, "a graph without edges takes no step"
         at = frames.index(rows)
         coords, target = coords.float(), target.float()
-        with torch.no_grad(), self.operator.precision:
+        with torch.no_grad():
             grid = grid_coordinates(*frames.hw, coords)
             motion = motion_input(grid, coords, target)
             if self.volume is None:

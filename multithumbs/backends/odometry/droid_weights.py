@@ -11,7 +11,7 @@ from multithumbs.models.weights import load_strict, read_tensors
 
 
 def load_operator(path: Path, config: DroidOdometryConfig, device: str) -> NetworkOperator:
-    """The networks on ``device``, ready to run.
+    """The networks on ``device``, ready to run; on CUDA in float16, in which they were trained.
 
     Raises:
         CheckpointError: the file is damaged, or not DROID's of the configured size.
@@ -20,4 +20,5 @@ def load_operator(path: Path, config: DroidOdometryConfig, device: str) -> Netwo
     with torch.device("meta"):
         network = Droid(Architecture(features=sizes.features, hidden=sizes.hidden))
     load_strict(network, strip_official(read_tensors(path)), name="droid", dtype=torch.float32)
-    return NetworkOperator(network.to(device).eval().requires_grad_(False))
+    precision = torch.float16 if device.startswith("cuda") else torch.float32
+    return NetworkOperator(network.to(device, precision).eval().requires_grad_(False))

@@ -16,6 +16,9 @@ FOCAL_TRIALS = (0.6, 0.8, 1.3, 1.7, 2.3, 3.2)
 ZOOM_GAIN = 0.85
 """A lens that is free in every frame must lower the residual of a travelling camera to this."""
 
+TRAVELLING_ZOOM = 2.0
+"""A camera that moves straight ahead hides a change of this many times `zoom_min`."""
+
 
 def stands_still(tracks: PointTracks, tolerance_px: float) -> bool:
     """Whether the median background point stays within ``tolerance_px`` of where it was first
@@ -131,7 +134,8 @@ def zoom_warning(
 ) -> str:
     """What to tell a user whose lens changes while the camera travels: that is not undone."""
     found = check_zoom(tracks, K, shot_from_cam, tracked, huber_px=config.huber_px * pixel_scale)
-    if found is None or found.log_range < config.zoom_min or found.gain > ZOOM_GAIN:
+    smallest = TRAVELLING_ZOOM * config.zoom_min
+    if found is None or found.log_range < smallest or found.gain > ZOOM_GAIN:
         return ""
     percent = 100 * (np.exp(found.log_range) - 1)
     return f"the lens zooms by about {percent:.0f} % while the camera travels: its path is biased"
