@@ -34,7 +34,7 @@ def reader(work: Work[RtDetrConfig]) -> Callable[[Sequence[Frame]], list[Boxes]]
         CheckpointError: the checkpoint's file is another network's.
     """
     library = import_transformers("detections=rtdetr")
-    device, side = work.runtime.device, work.config.side_px
+    device, side, hw = work.runtime.device, work.config.side_px, work.video.info.hw
     network = load_pretrained(
         library.RTDetrForObjectDetection,
         library_config(work.config.architecture),
@@ -47,7 +47,7 @@ def reader(work: Work[RtDetrConfig]) -> Callable[[Sequence[Frame]], list[Boxes]]
         # Squeezed to a square, and not normalised by mean and deviation.
         output = network(resized(pixels_of(frames, device), (side, side)))
         score = output.logits[..., PERSON].sigmoid()
-        return boxes_of(output.pred_boxes, score, work.video.info.hw)
+        return boxes_of(output.pred_boxes, score, hw)
 
     return read
 

@@ -66,7 +66,7 @@ def reassigned(
             "masks.assign_by_mesh=true needs bodies that are made without masks; choose "
             "bodies=hmr2 or masks.assign_by_mesh=false"
         )
-    renderer = Silhouettes(load_body(work.body_npz), bodies, found.hw)
+    renderer = Silhouettes(load_body(work.body_npz), bodies, found.hw, work.runtime.device)
     mask_row = np.full(len(detections), -1, np.int64)
     for frame in np.unique(detections.frame):
         rows = np.flatnonzero(detections.frame == frame)
@@ -96,8 +96,12 @@ def coarse(masks: Bool[np.ndarray, "N H W"]) -> Bool[np.ndarray, "N h w"]:
 class Silhouettes:
     """What the camera sees of each body, those in front hiding those behind."""
 
-    def __init__(self, body: BodyModel, bodies: Bodies, hw: tuple[int, int]) -> None:
+    def __init__(
+        self, body: BodyModel, bodies: Bodies, hw: tuple[int, int], device: str = "cpu"
+    ) -> None:
+        """``body`` lies on the CPU; rays are cast on ``device``."""
         self._body = body
+        self._device = device
         self._bodies = bodies
         self._hw = hw
         self._meshes: list[Mesh] = []
@@ -121,5 +125,6 @@ class Silhouettes:
         faces = self._body.faces.numpy()
         for mesh, points in zip(self._meshes, vertices, strict=False):
             mesh.move(points)
-        self._meshes += [Mesh(points, faces) for points in vertices[len(self._meshes) :]]
+        new = vertices[len(self._meshes) :]
+        self._meshes += [Mesh(points, faces, device=self._device) for points in new]
         return self._meshes[: len(vertices)]
