@@ -300,8 +300,7 @@ def test_hidden_states_and_correlations_follow_their_edges() -> None:
     whole = operator.memory(low_memory=True)
     whole.extend(frames, ii, jj)
     expected = flow_of(whole, np.arange(4))
-    grown = operator.memory(low_memory=True)
-    grown.keep_volume = True  # the volumes, which a CPU does without
+    grown = operator.memory(low_memory=False)  # keeps the volumes
     grown.extend(frames, np.array([3, 0, 1]), np.array([0, 1, 0]))
     grown.keep(np.array([False, True, True]))
     grown.extend(frames, ii[2:], jj[2:])
@@ -327,15 +326,41 @@ def test_correlations_are_computed_when_asked_once_memory_runs_out(
     ii, jj, rows = np.array([0, 1]), np.array([1, 0]), np.arange(2)
     coords = frames.reproject(ii, jj)
     plenty, scarce = (operator.memory(low_memory=False) for _ in range(2))
-    plenty.keep_volume = scarce.keep_volume = True
     plenty.extend(frames, ii, jj)
     assert plenty.volume is not None
 
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **named: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(CorrelationVolume, "between", full)
     scarce.extend(frames, ii, jj)
     assert scarce.volume is None
-    deltas = [m.step(frames, rows, ii, jj, coords, coords).delta for m in (plenty, scarce)]
-    assert torch.allclose(*deltas, atol=1e-5)
+    first, second = (m.step(frames, rows, ii, jj, coords, coords).delta for m in (plenty, scarce))
+    assert torch.allclose(first, second, atol=1e-5)
+
+
+def test_half_weights_run_every_pass_and_give_float32_to_the_geometry() -> None:
+    """As on CUDA: what a tensor of another type would meet shows itself on a CPU too."""
+    torch.manual_seed(1)
+    network = Droid(Architecture(features=8, hidden=8)).eval().requires_grad_(False)
+    image = [torch.randint(0, 255, (64, 112, 3), dtype=torch.uint8) for _ in range(2)]
+    ii, jj, rows = np.array([0, 1]), np.array([1, 0]), np.arange(2)
+    flows, moved = [], []
+    for dtype in (torch.float32, torch.float16):
+        operator = NetworkOperator(network.to(dtype))
+        frames = KeyFrames((8, 14), torch.tensor([20.0, 20, 6.5, 3.5]).double())
+        for t in range(2):
+            seen = torch.ones(8, 14, dtype=torch.bool)
+            frames.append(t, operator.features(image[t]), operator.context(image[t]), seen)
+        moved.append(operator.motion(frames.features[0], frames.context[0], frames.features[1]))
+        for low_memory in (True, False):
+            memory = operator.memory(low_memory=low_memory)
+            memory.extend(frames, ii, jj)
+            coords = frames.reproject(ii, jj)
+            flows.append(memory.step(frames, rows, ii, jj, coords, coords))
+            assert memory.hidden is not None and memory.hidden.dtype == dtype
+    assert moved[1] == pytest.approx(moved[0], abs=1e-2)
+    for flow in flows:
+        assert flow.delta.dtype == flow.weight.dtype == flow.damping.dtype == torch.float32
+        assert torch.allclose(flow.delta, flows[0].delta, atol=1e-2)
+        assert torch.allclose(flow.weight, flows[0].weight, atol=1e-2)
