@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from multithumbs.config.alignment import LmAlignmentConfig
+from multithumbs.config.boundaries_vggt import VggtBoundariesConfig
 from multithumbs.config.compose import ROOT, config_folder, load_config, options
 from multithumbs.config.explain import fields_at
 from multithumbs.config.root import Config
@@ -163,3 +165,20 @@ def test_smpls_parameters_need_its_body() -> None:
     with pytest.raises(ConfigError, match=r"bodies=hmr2 .* write body_model=smpl"):
         load_config(["profile=paper", "body_model=embedded"])
     assert load_config(["bodies=hmr2", "body_model=smpl"]).bodies.name == "hmr2"
+
+
+def test_one_judge_says_whether_a_reconstructed_cut_is_one_place():
+    """Two checks in a row would refuse cuts that the second one can prove."""
+    ours = load_config(["boundaries=vggt"])
+    assert isinstance(ours.alignment, LmAlignmentConfig)
+    assert ours.alignment.together.verify and ours.alignment.together.rescue_failed
+    assert isinstance(ours.boundaries, VggtBoundariesConfig)
+    assert not ours.boundaries.common_place.required
+    for given in ("alignment=adamw", "alignment.together.enabled=false"):
+        other = load_config(["boundaries=vggt", given]).boundaries
+        assert isinstance(other, VggtBoundariesConfig) and other.common_place.required
+    unsure = load_config(["boundaries=vggt", "alignment.together.verify=false"])
+    assert isinstance(unsure.boundaries, VggtBoundariesConfig)
+    assert unsure.boundaries.common_place.required
+    people = load_config([]).alignment
+    assert isinstance(people, LmAlignmentConfig) and not people.together.rescue_failed

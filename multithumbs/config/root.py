@@ -73,6 +73,16 @@ class Config(StageConfig):
         if names.get("tracks") == "phalp" and raw["tracks"].get("atlas", "auto") == "auto":
             tables = names.get("body_model") == "smpl"
             changed["tracks"] = {"atlas": "phalp" if tables else "body"}
+        if names.get("boundaries") == "vggt" and names.get("alignment") == "lm":
+            together = {"verify": True, "rescue_failed": True} | raw["alignment"].get(
+                "together", {}
+            )
+            if together.get("enabled", True):
+                # `alignment` judges by adjusted people whether a cut is one place: not before it.
+                judged = {"required": not together["verify"]}
+                common_place = judged | raw["boundaries"].get("common_place", {})
+                changed["alignment"] = {"together": together}
+                changed["boundaries"] = {"common_place": common_place}
         return raw | {section: raw[section] | values for section, values in changed.items()}
 
     @model_validator(mode="after")
