@@ -177,11 +177,12 @@ class _System:
         self._blocks[side, :, who, :] += hessian[:, :6, 6:]
         self._blocks[who, :, side, :] += hessian[:, 6:, :6]
         own = torch.zeros(2, 6, 6, dtype=hessian.dtype, device=hessian.device)
-        own.index_add_(0, side, hessian[:, :6, :6])
+        # index_put_ sums in a fixed order on CUDA as well, unlike index_add_.
+        own.index_put_((side,), hessian[:, :6, :6], accumulate=True)
         for view in range(2):
             self._blocks[view, :, view, :] += own[view]
         self._parts[who] += gradient[:, 6:]
-        self._parts.index_add_(0, side, gradient[:, :6])
+        self._parts.index_put_((side,), gradient[:, :6], accumulate=True)
 
     def add_depth(
         self,

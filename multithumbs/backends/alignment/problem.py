@@ -109,7 +109,9 @@ def _facing(
     normal = torch.linalg.cross(b - a, c - a)
     normals = torch.zeros_like(cam)
     for corner in range(3):
-        normals.index_add_(1, body.faces[:, corner], normal)
+        # index_put_ sums in a fixed order on CUDA as well, unlike index_add_.
+        by_vertex = normals.transpose(0, 1)
+        by_vertex.index_put_((body.faces[:, corner],), normal.transpose(0, 1), accumulate=True)
     return (normals * cam).sum(-1) < 0
 
 

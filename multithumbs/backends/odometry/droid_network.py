@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from multithumbs.backends.batching import is_out_of_memory
 from multithumbs.geometry.inverse_depth import grid_coordinates
 from multithumbs.models.droid import CorrelationVolume, Droid, OnDemandCorrelation, motion_input
 from multithumbs.models.droid.interface import Update
@@ -78,7 +79,9 @@ class NetworkMemory:
                     )
                 else:
                     self.volume = self.volume.extended(features, local_ii, local_jj)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             self.keep_volume = False
         if not self.keep_volume:
             # Correlations are computed when asked from now on; the result is the same.
