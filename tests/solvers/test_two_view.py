@@ -38,7 +38,7 @@ def views(body, cut):
         )
         for frame, side in enumerate(cut.sides)
     ]  # fmt: skip
-    return sides, [backend._view(side, backend._body_keypoints(side, body)) for side in sides]
+    return sides, [backend.view_of(side, backend.body_keypoints(side, body)) for side in sides]
 
 
 def relate(body, cut):
@@ -63,23 +63,26 @@ def true_pairs(found, cut) -> int:
     return int((cut.sides[0].who[rows[:, 0]] == cut.sides[1].who[rows[:, 1]]).sum())
 
 
-def test_gradient_is_half_of_the_cost_by_finite_differences(body):
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_gradient_is_half_of_the_cost_by_finite_differences(body, with_prior):
     cut = make_cut(body, CutSetup(people=2, view_rad=1.0), seed=4)
     _, (a, b) = views(body, cut)
-    noise = backend._noise(CONFIG.noise)
+    noise = backend.noise_model(CONFIG.noise)
     order = np.argsort(cut.sides[0].who), np.argsort(cut.sides[1].who)
     pairs = torch.tensor(np.stack(order, axis=1))[None]
     seen = two_view.gather_pairs(a, b, pairs, noise)
     off = rotations.matrix_from_axis_angle(torch.tensor([0.02, -0.03, 0.01], dtype=torch.float64))
     guess = torch.tensor(cut.after_from_before)
     guess[:3, :3] = off @ guess[:3, :3]
+    known = torch.tensor(cut.after_from_before)
+    prior = two_view.CameraPrior(known, 0.02, 0.05) if with_prior else None
     state = two_view._start(seen, guess[None], noise)
     state = two_view._solve_points(state, seen, noise, iterations=100)
-    gradient = two_view._linearise(state, seen, noise, None).gradient[0]
+    gradient = two_view._linearise(state, seen, noise, None, prior).gradient[0]
 
     def cost(step: torch.Tensor) -> float:
         moved = two_view._retract(state, step[None], seen, noise)
-        return float(two_view._evaluate(moved, seen, noise, None))
+        return float(two_view._evaluate(moved, seen, noise, None, prior))
 
     for index in range(len(gradient)):
         step = torch.zeros_like(gradient)
