@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from scipy.spatial.transform import Rotation
 
 from multithumbs.body import BodyModel
+from multithumbs.body.placement import rest_pelvis
 from multithumbs.render.raycast import Mesh, cast
 from multithumbs.types import Bodies, Detections, Keypoints, Masks, Tracks
 
@@ -186,7 +187,7 @@ def _perceive(
     betas = np.array([p.betas for p in people])
     pelvis = np.array([p.pelvis for p in people]) @ turn.as_matrix().T + cam_from_room[:3, 3]
     pose[:, 0] = (turn * Rotation.from_rotvec(pose[:, 0])).as_rotvec()
-    true_transl = pelvis - _rest_pelvis(body, betas)
+    true_transl = pelvis - rest_pelvis(body, betas)
     _, keypoints = _posed(body, pose, betas, true_transl)
     uv, inside = _image(keypoints, K, setup.hw)
     stature = _STATURE_M + _STATURE_PER_BETA * betas[:, 0]
@@ -203,7 +204,7 @@ def _perceive(
     tilt = Rotation.from_rotvec(rng.normal(size=(count, 3)) * noise.orientation_rad / np.sqrt(3))
     wrong[:, 0] = (tilt * Rotation.from_rotvec(pose[:, 0])).as_rotvec()
     factor = factor * np.exp(rng.normal(size=count) * noise.log_fit)
-    transl = pelvis * factor[:, None] - _rest_pelvis(body, guess)
+    transl = pelvis * factor[:, None] - rest_pelvis(body, guess)
     _, seen = _posed(body, wrong, guess, transl)
     # A monocular fit explains its own keypoints: centre them across the rays.
     weight = confidence / np.maximum(confidence.sum(1, keepdims=True), 1e-9)
@@ -249,10 +250,6 @@ def _posed(
 ) -> tuple[Float[np.ndarray, "N 24 3"], Float[np.ndarray, "N 23 3"]]:
     posed = body.posed(*(torch.as_tensor(x, dtype=body.dtype) for x in (pose, betas, transl)))
     return posed.joints.numpy().astype(float), posed.keypoints.numpy().astype(float)
-
-
-def _rest_pelvis(body: BodyModel, betas: np.ndarray) -> Float[np.ndarray, "N 3"]:
-    return body.rest_joints(torch.as_tensor(betas, dtype=body.dtype))[:, 0].numpy().astype(float)
 
 
 def _image(

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from multithumbs.body import BodyModel
+from multithumbs.body.placement import rest_pelvis
 from multithumbs.synth.clip_noise import PerceptionNoise
 from multithumbs.synth.truth import Truth
 from multithumbs.types import Bodies, Detections, Keypoints, Tracks
@@ -71,7 +72,7 @@ def perceive(
     fps = float(truth.fps)
     uv, confidence = _keypoints(seen, person, fps, noise, rng)
     pose, betas, pelvis = _bodies(truth, rows, seen, K, fps, noise, rng)
-    rest = _rest(body, betas)
+    rest = rest_pelvis(body, betas)
     transl = _explaining(body, pose, betas, pelvis - rest, K, uv, confidence)
     joints, points = posed(body, pose, betas, transl)
     error = ((points @ K.T)[..., :2] / points[..., 2:] - uv) ** 2
@@ -276,10 +277,6 @@ def posed(
     """Joints and keypoints of bodies."""
     out = body.posed(*(torch.from_numpy(a).to(body.dtype) for a in (pose, betas, transl)))
     return out.joints.numpy().astype(np.float64), out.keypoints.numpy().astype(np.float64)
-
-
-def _rest(body: BodyModel, betas: np.ndarray) -> np.ndarray:
-    return body.rest_joints(torch.from_numpy(betas).to(body.dtype))[:, 0].numpy().astype(float)
 
 
 def _moved(a_from_b: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from multithumbs.body import BodyModel
+from multithumbs.body.placement import rest_pelvis
 from multithumbs.synth.scene import Scene
 from multithumbs.synth.truth import Truth, truth_of
 from multithumbs.types import (
@@ -179,10 +180,10 @@ class _Shot:
         self.pose = noisy.as_rotvec().reshape(-1, 24, 3)
         to_cam = Rotation.from_matrix(self.cam_from_world[:, :3, :3])
         self.pose[:, 0] = (to_cam * Rotation.from_rotvec(self.pose[:, 0])).as_rotvec()
-        rest = _rest(self.body, betas)
+        rest = rest_pelvis(self.body, betas)
         pelvis = _transform(self.cam_from_world, (transl + rest)[:, None])[:, 0]
         depth = np.exp(grow + noise.log_depth * rng.normal(size=len(grow)))
-        self.transl = pelvis * depth[:, None] - _rest(self.body, self.betas)
+        self.transl = pelvis * depth[:, None] - rest_pelvis(self.body, self.betas)
         self.true_pelvis = pelvis
 
     def detections(self) -> Detections:
@@ -267,7 +268,7 @@ def _alignment(
             pose = shot.pose[n].copy()
             pose[0] = (turn * Rotation.from_rotvec(pose[0])).as_rotvec()
             place = scene[k, :3, :3] @ pelvis + scene[k, :3, 3]
-            place = place - _rest(shot.body, shot.betas[n : n + 1])[0]
+            place = place - rest_pelvis(shot.body, shot.betas[n : n + 1])[0]
             side.append(k)
             row.append(n)
             orient.append(pose[0])
@@ -314,10 +315,6 @@ def _posed(
 ) -> tuple[np.ndarray, np.ndarray]:
     out = body.posed(*(torch.from_numpy(a).to(body.dtype) for a in (pose, betas, transl)))
     return out.joints.numpy(), out.keypoints.numpy()
-
-
-def _rest(body: BodyModel, betas: np.ndarray) -> np.ndarray:
-    return body.rest_joints(torch.from_numpy(betas).to(body.dtype))[:, 0].numpy()
 
 
 def _transform(a_from_b: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.spatial.transform import Rotation
 
 from multithumbs.backends.people.rows import Rows
 from multithumbs.body import BodyModel
+from multithumbs.body.placement import carried
 from multithumbs.config.people import GroundConfig
 from multithumbs.solvers.ground import fit_floor, ground_from_world, mean_direction
 from multithumbs.solvers.smoothing_contact import SOLE_KEYPOINTS
@@ -91,16 +91,10 @@ def move(body: BodyModel, rows: Rows, new_from_old: Float64[np.ndarray, "N 4 4"]
     """Rows and their cameras under a rigid change of the world, one transform per row."""
     if not len(rows):
         return rows
-    rotation, shift = new_from_old[:, :3, :3], new_from_old[:, :3, 3]
-    pose = rows.pose.copy()
-    turned = Rotation.from_matrix(rotation) * Rotation.from_rotvec(pose[:, 0])
-    pose[:, 0] = turned.as_rotvec()
-    rest = body.rest_joints(torch.from_numpy(rows.betas).to(body.dtype))[:, 0]
-    rest = rest.double().numpy(force=True)
-    pelvis = np.einsum("nij,nj->ni", rotation, rows.transl + rest) + shift
+    pose, transl = carried(body, rows.pose, rows.betas, rows.transl, new_from_old)
     return replace(
         rows,
         pose=pose,
-        transl=pelvis - rest,
+        transl=transl,
         cam_from_world=rows.cam_from_world @ np.linalg.inv(new_from_old),
     )

@@ -1,7 +1,7 @@
 """One person's motion as another program gives it, and many of them as a `Scene`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Int64
 from scipy.spatial.transform import Rotation
 
 from multithumbs.body import BodyModel
+from multithumbs.body.placement import carried, rest_pelvis
 from multithumbs.errors import ArtifactError
 from multithumbs.evaluation.scene import Scene
 
@@ -79,20 +80,8 @@ def motion_of(
 
 def moved(motion: Motion, a_from_b: Float64[np.ndarray, "L 4 4"], body: BodyModel) -> Motion:
     """A motion in frame ``b`` in frame ``a``; SMPL turns about its pelvis, not its origin."""
-    pelvis = rest_pelvis(motion.betas, body)
-    rotation, shift = a_from_b[:, :3, :3], a_from_b[:, :3, 3]
-    orient = Rotation.from_matrix(rotation) * Rotation.from_rotvec(motion.pose[:, 0])
-    pose = motion.pose.copy()
-    pose[:, 0] = orient.as_rotvec()
-    centre = np.einsum("nij,nj->ni", rotation, pelvis + motion.transl) + shift
-    return Motion(
-        person=motion.person,
-        frame=motion.frame,
-        pose=pose,
-        betas=motion.betas,
-        transl=centre - pelvis,
-        seen=motion.seen,
-    )
+    pose, transl = carried(body, motion.pose, motion.betas, motion.transl, a_from_b)
+    return replace(motion, pose=pose, transl=transl)
 
 
 def relating(
@@ -103,16 +92,10 @@ def relating(
     return in_a.frame, a_from_body @ np.linalg.inv(b_from_body)
 
 
-def rest_pelvis(betas: Float64[np.ndarray, "L 10"], body: BodyModel) -> Float64[np.ndarray, "L 3"]:
-    """Where the pelvis of the unposed body lies, metres."""
-    rest = body.rest_joints(torch.as_tensor(betas, dtype=body.dtype))
-    return rest[:, 0].numpy().astype(np.float64)
-
-
 def _from_body(motion: Motion, body: BodyModel) -> Float64[np.ndarray, "L 4 4"]:
     found = np.tile(np.eye(4), (len(motion.frame), 1, 1))
     found[:, :3, :3] = Rotation.from_rotvec(motion.pose[:, 0]).as_matrix()
-    found[:, :3, 3] = rest_pelvis(motion.betas, body) + motion.transl
+    found[:, :3, 3] = rest_pelvis(body, motion.betas) + motion.transl
     return found
 
 
