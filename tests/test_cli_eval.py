@@ -13,12 +13,13 @@ import torch
 
 from multithumbs import pipeline
 from multithumbs.body import EMBEDDED_BODY
+from multithumbs.body.placement import rest_pelvis
 from multithumbs.cli.main import main
 from multithumbs.evaluation.datasets.multiview import Schedule
 from multithumbs.evaluation.datasets.options import Options
 from multithumbs.evaluation.datasets.registry import DATASETS
 from multithumbs.evaluation.datasets.sequence import Bodies
-from multithumbs.evaluation.readers.motions import motion_of, moved, rest_pelvis
+from multithumbs.evaluation.readers.motions import motion_of, moved
 from multithumbs.evaluation.readers.peers import COMOTION_FOCAL
 from multithumbs.evaluation.scene import Scene
 from multithumbs.export.result import save_result
@@ -240,7 +241,7 @@ def test_clips_without_truth(root, body, two_shots, monkeypatch, capsys):
     world_from_cam = scene.world_from_cam[scene.camera_of(scene.frame)]
     motion = motion_of(0, scene.frame, scene.pose, scene.betas, scene.transl)
     cam = moved(motion, np.linalg.inv(world_from_cam), body)
-    depth = (rest_pelvis(cam.betas, body) + cam.transl)[:, 2]
+    depth = (rest_pelvis(body, cam.betas) + cam.transl)[:, 2]
     focal = COMOTION_FOCAL * 320 / scene.K[0, 0, 0]
     cam.transl[:, 2] += depth * (focal - 1)  # people are as far as CoMotion's lens has them
     parts = {"id": scene.person, "frame_idx": scene.frame, "pose": cam.pose.reshape(-1, 72)}
