@@ -57,7 +57,7 @@ def run_oracle(
     *,
     scenes: Sequence[str] = (),
     methods: Sequence[str] = (),
-    seeds: int = 2,
+    seeds: range = range(2),
     report: Report = lambda line: None,
 ) -> list[TableRow]:
     """Rows of the suite's table.
@@ -75,7 +75,7 @@ def run_oracle(
     scores: dict[Case, dict[str, float | None]] = {}
     failures: dict[Case, str] = {}
     for scene in names:
-        for seed in range(seeds):
+        for seed in seeds:
             clip: ClipOracle | None = None
             for method in chosen:
                 case = (scene, seed, method)

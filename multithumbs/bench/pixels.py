@@ -38,7 +38,7 @@ def run_pixels(
     *,
     scenes: Sequence[str] = (),
     methods: Sequence[str] = (),
-    seeds: int = 1,
+    seeds: range = range(1),
     report: Callable[[str], None] = lambda line: None,
 ) -> list[TableRow]:
     """Rows of the suite's table. Clips and finished stages under ``out`` are reused.
@@ -52,7 +52,7 @@ def run_pixels(
     scores: dict[Case, dict[str, float | None]] = {}
     failures: dict[Case, str] = {}
     for name in names:
-        for seed in range(seeds):
+        for seed in seeds:
             scene = suite_scene(name, seed)
             truth = truth_of(scene, body)
             video = out / "clips" / f"{name}-{seed}.mp4"

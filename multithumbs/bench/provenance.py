@@ -13,14 +13,14 @@ import torch
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(suite: str) -> str:
-    """One line in Markdown."""
+def provenance(suite: str, detail: str = "") -> str:
+    """One line in Markdown; ``detail`` says what was run."""
     cpu = _cpu()
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    what = f" · {detail}" if detail else ""
     return (
-        f"Suite `{suite}` · multithumbs {version('multithumbs')} at {commit()} · seeds from 0 · "
-        f"{cpu}, "
+        f"Suite `{suite}` · multithumbs {version('multithumbs')} at {commit()}{what} · {cpu}, "
         f"{os.cpu_count()} cores, {cuda} · Python {platform.python_version()}, NumPy "
         f"{numpy.__version__}, torch {torch.__version__} · {now}"
     )

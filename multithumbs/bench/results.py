@@ -6,7 +6,7 @@ from typing import Final
 
 from multithumbs.bench.methods import METHODS
 from multithumbs.errors import ArtifactError
-from multithumbs.evaluation.tables import load_rows, markdown
+from multithumbs.evaluation.tables import TableRow, load_rows, markdown
 from multithumbs.io.atomic import replacing
 
 _KEY: Final = (
@@ -27,17 +27,32 @@ clips with 95 % bootstrap intervals. What each number is: `multithumbs/evaluatio
 def write_results(tables: Sequence[Path], path: Path) -> Path:
     """Write the page from folders that `multithumbs bench` wrote.
 
+    Methods of one suite may have been run apart, on the same clips: their folders give one table.
+
     Raises ArtifactError for a folder without tables.
     """
     parts = [_INTRODUCTION, "Methods of the oracle and pixel suites:\n\n"]
     parts += [f"- `{method.name}`: {method.title}\n" for method in METHODS.values()]
+    suites: dict[str, list[TableRow]] = {}
+    origins: dict[str, list[str]] = {}
     for folder in tables:
         rows = load_rows(folder / "table.json")
         if not rows:
             raise ArtifactError(f"{folder / 'table.json'} is empty; run the suite again")
+        suite = rows[0].suite
         first = (folder / "table.md").read_text(encoding="utf-8").split("\n", 1)[0]
-        metrics = None if rows[0].suite == "speed" else _KEY
-        parts += [f"\n## {rows[0].suite}\n\n{first}\n\n", markdown(rows, metrics)]
+        methods = ", ".join(dict.fromkeys(f"`{row.method}`" for row in rows))
+        suites.setdefault(suite, []).extend(rows)
+        origins.setdefault(suite, []).append(f"- {methods}: {first}\n")
+    for suite, rows in suites.items():
+        metrics = None if suite == "speed" else _KEY
+        rows.sort(key=lambda row: _order(row.method))
+        parts += [f"\n## {suite}\n\n", *origins[suite], "\n", markdown(rows, metrics)]
     with replacing(path) as temporary:
         temporary.write_text("".join(parts).rstrip() + "\n", encoding="utf-8")
     return path
+
+
+def _order(method: str) -> int:
+    names = list(METHODS)
+    return names.index(method) if method in names else len(names)

@@ -26,18 +26,21 @@ def bench(arguments: argparse.Namespace) -> int:
         path = write_results(arguments.tables, arguments.out)
         console.print(f"{path}")
         return 0
+    detail = ""
     if arguments.suite == "speed":
         rows = speed.run_speed(cuts=arguments.cuts, most=arguments.rows, report=report)
     else:
         suites = {"oracle": oracle.run_oracle, "pixels": pixels.run_pixels}
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        detail = f"seeds {seeds[0]} to {seeds[-1]}"
         rows = suites[arguments.suite](
             arguments.out,
             scenes=arguments.scenes,
             methods=arguments.methods,
-            seeds=arguments.seeds,
+            seeds=seeds,
             report=report,
         )
-    save_tables(rows, arguments.out, header=provenance(arguments.suite) + "\n\n")
+    save_tables(rows, arguments.out, header=provenance(arguments.suite, detail) + "\n\n")
     scenes = list(dict.fromkeys(row.scene for row in rows))
     for scene in [ALL] if ALL in scenes else scenes:
         console.print(_table(arguments.suite, scene, [row for row in rows if row.scene == scene]))

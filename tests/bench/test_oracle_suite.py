@@ -85,7 +85,7 @@ def suite(monkeypatch, two_shots):
 
 
 def run(out, **choice):
-    return oracle.run_oracle(out, scenes=["zoom"], seeds=2, **choice)
+    return oracle.run_oracle(out, scenes=["zoom"], seeds=range(2), **choice)
 
 
 def test_a_failed_case_is_a_row_with_a_note(suite, tmp_path):
