@@ -2,7 +2,8 @@
 #
 #   make_environment [EXTRA]    EXTRA is a pip extra such as "dev"
 #
-# PYTHON names another interpreter. A finished environment is reused until pyproject.toml changes.
+# PYTHON names another interpreter. A finished environment is reused until pyproject.toml or one of
+# the lists of packages beside this file changes.
 
 make_environment() {
   local extra="${1:-}" python="${PYTHON:-python3}" target="." stamp
@@ -17,11 +18,15 @@ make_environment() {
       return 1
     }
   fi
-  stamp="$(cat pyproject.toml scripts/constraints.txt | cksum) $extra"
+  stamp="$(cat pyproject.toml scripts/constraints.txt scripts/without_dependencies.txt | cksum) $extra"
   if [ ! -f .venv/installed ] || ! grep -qxF "$stamp" .venv/installed; then
     echo "Installing multithumbs into .venv (a few minutes the first time) ..."
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
       --constraint scripts/constraints.txt --editable "$target"
+    if [ "$extra" = dev ]; then
+      .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --no-deps --requirement scripts/without_dependencies.txt
+    fi
     echo "$stamp" >> .venv/installed
   fi
 }

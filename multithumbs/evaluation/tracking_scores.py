@@ -6,12 +6,20 @@ is its 0.5. Demanded are true people who are visible enough (`Scene.seen`); pred
 bridge a gap claim no sight of anyone and are left out, and so are rows on a true person who is
 not demanded (an ignore region, as in CoMotion's evaluation). Values are percentages.
 
-IDF1 (Ristani et al. 2016) and MOTA (Bernardin and Stiefelhagen 2008) are `motmetrics`'. HOTA
-(Luiten et al., IJCV 2021) is ours, because `motmetrics` 1.4 has none and `trackeval` needs an
-OpenCV build that conflicts with the headless one.
+IDF1 (Ristani et al. 2016) and MOTA (Bernardin and Stiefelhagen 2008) are `motmetrics`', HOTA
+(Luiten et al., IJCV 2021) is `trackeval`'s, whose authors defined it: both under MIT's licence.
+Motmetrics 1.4 has no HOTA. TrackEval asks for an OpenCV build that breaks the headless one, and
+none of it is needed here, so no extra can name it; `TRACKEVAL` installs it by itself. Without it
+there is no HOTA, and a warning says so.
 """
 
+import contextlib
+import io
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -21,7 +29,9 @@ from multithumbs.errors import BackendUnavailable
 from multithumbs.evaluation.matching import GATE, frame_distances
 from multithumbs.evaluation.scene import Scene
 
-ALPHAS = np.arange(0.05, 0.96, 0.05)
+logger = logging.getLogger(__name__)
+
+TRACKEVAL: Final = "pip install --no-deps trackeval==1.3.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +50,10 @@ class TrackingScores:
 
     idf1: float
     mota: float
-    hota: float
-    deta: float
-    assa: float
+    hota: float | None
+    """With ``deta`` and ``assa``, its parts; None without `trackeval`."""
+    deta: float | None
+    assa: float | None
 
 
 def tracking_scores(predicted: Scene, true: Scene, hw: tuple[int, int]) -> TrackingScores | None:
@@ -51,7 +62,7 @@ def tracking_scores(predicted: Scene, true: Scene, hw: tuple[int, int]) -> Track
     if not any(len(frame.true_id) for frame in frames):
         return None
     idf1, mota = clear_and_identity(frames)
-    hota, deta, assa = higher_order(frames)
+    hota, deta, assa = higher_order(frames) or (None, None, None)
     return TrackingScores(idf1=idf1, mota=mota, hota=hota, deta=deta, assa=assa)
 
 
@@ -92,41 +103,42 @@ def clear_and_identity(frames: list[FramePeople]) -> tuple[float, float]:
     return 100 * idf1, 100 * mota
 
 
-def higher_order(frames: list[FramePeople]) -> tuple[float, float, float]:
-    """HOTA, DetA and AssA, percent, averaged over the thresholds 0.05 to 0.95.
+def higher_order(frames: list[FramePeople]) -> tuple[float, float, float] | None:
+    """HOTA, DetA and AssA, percent, by `trackeval`; means over its thresholds 0.05 to 0.95.
 
-    In every frame people are matched once, in favour of pairs that go together throughout the
-    video (the paper's "global alignment"), and a match counts at every threshold that its
-    similarity reaches.
+    None, with a warning, where it is not installed.
     """
+    metric = _trackeval_hota()
+    if metric is None:
+        return None
+    found = metric.eval_sequence(trackeval_sequence(frames))
+    hota, deta, assa = (100 * float(np.mean(found[name])) for name in ("HOTA", "DetA", "AssA"))
+    return hota, deta, assa
+
+
+def trackeval_sequence(frames: list[FramePeople]) -> Mapping[str, Any]:
+    """The frames as TrackEval's metrics take them: identities from 0 on, similarities."""
     true_ids = np.unique(np.concatenate([f.true_id for f in frames]))
     ids = np.unique(np.concatenate([f.predicted_id for f in frames]))
-    true_count, count = np.zeros(len(true_ids)), np.zeros(len(ids))
-    together = np.zeros((len(true_ids), len(ids)))
-    indexed = []
-    for frame in frames:
-        t = np.searchsorted(true_ids, frame.true_id)
-        p = np.searchsorted(ids, frame.predicted_id)
-        similarity = np.clip(1 - frame.distance / (2 * GATE), 0, 1)
-        true_count[t] += 1
-        count[p] += 1
-        total = similarity.sum(1, keepdims=True) + similarity.sum(0, keepdims=True) - similarity
-        np.add.at(together, (t[:, None], p[None]), similarity / np.where(total > 0, total, np.inf))
-        indexed.append((t, p, similarity))
-    alignment = together / np.maximum(true_count[:, None] + count[None] - together, 1e-9)
-    matched = np.zeros((len(ALPHAS), len(true_ids), len(ids)))
-    for t, p, similarity in indexed:
-        rows, columns = linear_sum_assignment(
-            alignment[t[:, None], p[None]] * similarity, maximize=True
-        )
-        reached = similarity[rows, columns] >= ALPHAS[:, None] - 1e-9
-        for index, (row, column) in enumerate(zip(rows, columns, strict=True)):
-            matched[:, t[row], p[column]] += reached[:, index]
-    hits = matched.sum((1, 2))
-    misses, false = true_count.sum() - hits, count.sum() - hits
-    detection = hits / np.maximum(hits + misses + false, 1)
-    union = true_count[:, None] + count[None] - matched
-    association = (matched * matched / np.maximum(union, 1)).sum((1, 2)) / np.maximum(hits, 1)
-    hota = np.sqrt(detection * association)
-    means = [100 * float(values.mean()) for values in (hota, detection, association)]
-    return means[0], means[1], means[2]
+    return {
+        "num_timesteps": len(frames),
+        "num_gt_ids": len(true_ids),
+        "num_tracker_ids": len(ids),
+        "num_gt_dets": sum(len(f.true_id) for f in frames),
+        "num_tracker_dets": sum(len(f.predicted_id) for f in frames),
+        "gt_ids": [np.searchsorted(true_ids, f.true_id) for f in frames],
+        "tracker_ids": [np.searchsorted(ids, f.predicted_id) for f in frames],
+        "similarity_scores": [np.clip(1 - f.distance / (2 * GATE), 0, 1) for f in frames],
+    }
+
+
+@cache  # asked once per process, so that the warning comes once
+def _trackeval_hota() -> Any | None:
+    try:
+        # Its dataset readers, which nobody asked for, print that they miss their packages.
+        with contextlib.redirect_stdout(io.StringIO()):
+            from trackeval.metrics.hota import HOTA
+    except ImportError:
+        logger.warning("HOTA is left out: it needs TrackEval; %s", TRACKEVAL)
+        return None
+    return HOTA()
