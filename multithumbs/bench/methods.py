@@ -51,7 +51,13 @@ _BY_LOOKS: Final = HungarianIdentitiesConfig(
     max_island_difference=0.25, min_island_margin=0.0, min_island_texels=0.03
 )
 _AS_PRINTED: Final = HungarianIdentitiesConfig(
-    speed_m_s=0.0, max_walk_m=0.0, velocity_memory_s=0.0, across_islands=False
+    appearance_weight=0.2,
+    max_of_depth=0.0,
+    speed_m_s=0.0,
+    run_m_s=0.0,
+    max_walk_m=0.0,
+    velocity_memory_s=0.0,
+    across_islands=False,
 )
 _DISTANCE: Final = HungarianIdentitiesConfig(
     appearance_weight=0.0, absent_appearance_weight=0.0, max_absent_difference=1.0,

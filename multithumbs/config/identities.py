@@ -23,9 +23,14 @@ class RecognitionConfig(StageConfig):
     """Weight of P, the mean rotation difference in radians over joints visible in both."""
     max_distance_m: float = Field(default=1.0, gt=0, le=100)
     """Pairs farther apart are dropped (the paper's tau), metres."""
+    max_of_depth: float = Field(default=0.2, ge=0, le=1)
+    """The same as a share of the distance from the camera, where that is more: a monocular
+    body's place errs by a share of its depth. 0: the paper's tau everywhere."""
 
     speed_m_s: float = Field(default=0.6, ge=0, le=20)
     """How much farther apart a person may be per second unseen, metres per second."""
+    run_m_s: float = Field(default=3.0, ge=0, le=20)
+    """The same at most for someone who was moving faster when last seen."""
     max_walk_m: float = Field(default=2.0, ge=0, le=100)
     """How much farther at most, metres."""
     boundary_frames: int = Field(default=5, ge=0, le=1000)

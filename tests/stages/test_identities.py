@@ -58,13 +58,15 @@ class Clock:
         raise NotImplementedError
 
 
-def identify(ends, tracks, failed=(), config=None):
+def identify(ends, tracks, failed=(), config=None, lens=None):
     """Persons of ``tracks``, in their order; every shot's camera is the world's.
 
-    ``ends``: the frame after each shot's last; ``failed``: cuts that could not be aligned.
+    ``ends``: the frame after each shot's last; ``failed``: cuts that could not be aligned;
+    ``lens``: focal length of each shot, which bodies were fitted without knowing and cuts know.
     """
     bounds = np.array([0, *ends])
     count = len(ends)
+    lens = np.ones(count) if lens is None else np.array(lens)
     parts = {name: [] for name in ("detections", "tracks", "bodies", "keypoints", "textures")}
     for shot in range(count):
         seen = [t for t in tracks if t.shot == shot]
@@ -126,7 +128,7 @@ def identify(ends, tracks, failed=(), config=None):
         frame=frames,
         shot=shot_of.astype(np.int64),
         island=island_of_shot[shot_of].astype(np.int64),
-        K=np.repeat(np.eye(3)[None], len(frames), axis=0),
+        K=_longer(lens[shot_of]),
         world_from_cam=np.repeat(np.eye(4)[None], len(frames), axis=0),
         tracked=np.ones(len(frames), dtype=bool),
         metres_per_unit=np.ones(count),
@@ -138,7 +140,10 @@ def identify(ends, tracks, failed=(), config=None):
         start=bounds[:-1], end=bounds[1:], clean_start=bounds[:-1], clean_end=bounds[1:],
         transition=np.ones(count, dtype=np.int64),
     )  # fmt: skip
-    alignment = tuple(_no_bodies(c, bounds, c in failed) for c in range(count - 1))
+    alignment = tuple(
+        _aligned(c, bounds, c in failed, parts["detections"], parts["bodies"], lens)
+        for c in range(count - 1)
+    )
     work = Work(
         video=Clock(bounds[-1]),
         config=config or HungarianIdentitiesConfig(),
@@ -164,19 +169,30 @@ def identify(ends, tracks, failed=(), config=None):
     return [int(person[index[id(t)]]) for t in tracks], found
 
 
-def _no_bodies(cut, bounds, failed) -> Alignment:
+def _longer(lens):
+    K = np.repeat(np.eye(3)[None], len(lens), axis=0)
+    K[:, 0, 0] = K[:, 1, 1] = lens
+    return K
+
+
+def _aligned(cut, bounds, failed, detections, bodies, lens) -> Alignment:
+    """People at a cut where their bodies are, but for the lens."""
+    frame = np.array([bounds[cut + 1] - 1, bounds[cut + 1]])
+    rows = [np.flatnonzero(detections[cut + i].frame == frame[i]) for i in range(2)]
+    joints = [bodies[cut + i].joints_cam[rows[i]] * [1, 1, lens[cut + i]] for i in range(2)]
+    count = sum(map(len, rows))
     return Alignment(
         status=CutStatus.FAILED if failed else CutStatus.ALIGNED,
         reason="another place" if failed else "",
-        frame=np.array([bounds[cut + 1] - 1, bounds[cut + 1]]),
-        K=np.stack([np.eye(3)] * 2),
+        frame=frame,
+        K=_longer(lens[cut : cut + 2]),
         scene_from_cam=np.stack([np.eye(4)] * 2),
-        side=np.zeros(0, dtype=np.int64),
-        row=np.zeros(0, dtype=np.int64),
-        global_orient=np.zeros((0, 3)),
-        transl=np.zeros((0, 3)),
-        joints_scene=np.zeros((0, 24, 3)),
-        residual_px=np.zeros(0),
+        side=np.repeat([0, 1], [len(r) for r in rows]),
+        row=np.concatenate(rows),
+        global_orient=np.zeros((count, 3)),
+        transl=np.zeros((count, 3)),
+        joints_scene=np.concatenate(joints),
+        residual_px=np.zeros(count),
         pair=np.zeros((0, 2), dtype=np.int64),
         loss=0.0,
     )
@@ -205,6 +221,25 @@ def test_beyond_tau_nobody_is_matched():
     far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), Seen(1, 30, 60, (1.1, 0, 5))])
     assert near == [0, 0]
     assert far == [0, 1]
+
+
+def test_far_from_the_camera_tau_is_a_share_of_the_depth():
+    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (1.9, 0, 10))])
+    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (2.1, 0, 10))])
+    assert near == [0, 0]
+    assert far == [0, 1]
+
+
+def test_a_longer_lens_puts_people_farther_away_once():
+    tracks = [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (0, 0, 5.2))]
+    assert identify([30, 60], tracks, lens=[1, 2])[0] == [0, 0]
+    assert identify([30, 60], tracks, lens=[1, 1])[0] == [0, 1]
+
+
+def test_someone_who_runs_may_be_farther_off_after_an_absence():
+    back = Seen(1, 55, 60, (3.4, 0, 5))
+    assert identify([30, 60], [Seen(0, 0, 30, (-3, 0, 5), to=(0, 0, 5)), back])[0] == [0, 0]
+    assert identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), back])[0] == [0, 1]
 
 
 def test_appearance_and_pose_decide_between_places_that_are_equally_near():

@@ -153,7 +153,7 @@ def _world_costs(
             gap_s = float(timestamps_s[sighting.first.frame] - timestamps_s[latest[1].frame])
             distance[i, j] = _distance(latest[1], sighting.first, gap_s, config)
             absent = gap_frames > config.boundary_frames
-            limit = _tolerance(gap_s if absent else 0.0, config)
+            limit = _tolerance(latest[1], sighting.first, gap_s if absent else 0.0, config)
             if latest[0].shot == sighting.shot:
                 limit = min(limit, config.fragment_distance_m)
             unknown = np.isnan(difference[i, j])
@@ -173,9 +173,13 @@ def _world_costs(
     return _Costs(total, distance, allowed)
 
 
-def _tolerance(absence_s: float, config: RecognitionConfig) -> float:
-    walk = min(config.speed_m_s * absence_s, config.max_walk_m)
-    return config.max_distance_m + walk
+def _tolerance(
+    last: EndState, first: EndState, absence_s: float, config: RecognitionConfig
+) -> float:
+    """The paper's tau, and more for those far from the camera and for those long unseen."""
+    seen_at = max(config.max_distance_m, config.max_of_depth * max(last.depth_m, first.depth_m))
+    speed = max(config.speed_m_s, min(float(np.linalg.norm(last.velocity)), config.run_m_s))
+    return seen_at + min(speed * absence_s, config.max_walk_m)
 
 
 def _distance(last: EndState, first: EndState, gap_s: float, config: RecognitionConfig) -> float:

@@ -29,6 +29,8 @@ class EndState:
     """Pelvis in its island's world, metres."""
     velocity: Float[np.ndarray, "3"]
     """Metres per second."""
+    depth_m: float
+    """How far from the camera."""
     joints: Float[np.ndarray, "24 3"]
     """Relative to the pelvis, in the world's axes, metres."""
     pose: Float[np.ndarray, "24 3"]
@@ -90,7 +92,8 @@ def _texture(textures: Textures, track: int) -> tuple[np.ndarray, np.ndarray]:
 def _aligned_pelvises(
     shot: int, alignment: tuple[Alignment, ...], detections: Detections, bodies: Bodies
 ) -> dict[int, float]:
-    """By how much alignment moved rows of this shot along their rays (a factor of the depth)."""
+    """By how much alignment moved rows of this shot along their rays: a factor of the depth that
+    they would have through the lens that they were fitted through."""
     factors: dict[int, float] = {}
     for cut, side in ((shot - 1, 1), (shot, 0)):
         if not 0 <= cut < len(alignment) or alignment[cut].status is CutStatus.FAILED:
@@ -98,9 +101,10 @@ def _aligned_pelvises(
         found = alignment[cut]
         cam_from_scene = np.linalg.inv(found.scene_from_cam[side])
         for entry in np.flatnonzero(found.side == side):
-            cam = cam_from_scene[:3, :3] @ found.joints_scene[entry, 0] + cam_from_scene[:3, 3]
-            own = bodies.joints_cam[found.row[entry], 0]
-            factors[int(found.row[entry])] = float(np.linalg.norm(cam) / np.linalg.norm(own))
+            row = int(found.row[entry])
+            depth = cam_from_scene[2] @ np.append(found.joints_scene[entry, 0], 1.0)
+            lens = found.K[side, 0, 0] / bodies.K[row, 0, 0]
+            factors[row] = float(depth / lens / bodies.joints_cam[row, 0, 2])
     return factors
 
 
@@ -136,8 +140,8 @@ def _sighting(
         visible = joint_visibility(keypoints.confidence[fitted], config.min_keypoint_confidence)
         depth, trust = pelvis[:, 2], bodies.confidence[fitted]
         first, last = (
-            _end(end, frames[kept], world[kept], joints[kept], bodies.pose[fitted[kept]],
-                 visible[kept], timestamps_s, config)
+            _end(end, frames[kept], world[kept], depth[kept], joints[kept],
+                 bodies.pose[fitted[kept]], visible[kept], timestamps_s, config)
             for end in (0, -1)
             for kept in [_plausible(end, timestamps_s[frames], depth, trust, config)]
         )  # fmt: skip
@@ -177,6 +181,7 @@ def _end(
     end: int,
     frames: Int64[np.ndarray, " R"],
     world: Float[np.ndarray, "R 3"],
+    depth: Float[np.ndarray, " R"],
     joints: Float[np.ndarray, "R 24 3"],
     pose: Float[np.ndarray, "R 24 3"],
     visible: Bool[np.ndarray, "R 24"],
@@ -195,6 +200,7 @@ def _end(
         frame=int(frames[end]),
         position=position,
         velocity=velocity,
+        depth_m=float(np.median(depth[near])),
         joints=joints[end],
         pose=pose[end],
         visible=visible[end],
