@@ -44,14 +44,15 @@ def ta_pve_mm(
 
 
 def pair_pa_mpjpe_mm(
-    predicted: Float64[np.ndarray, "2 J 3"], true: Float64[np.ndarray, "2 J 3"]
-) -> float:
+    predicted: Float64[np.ndarray, "N 2 J 3"], true: Float64[np.ndarray, "N 2 J 3"]
+) -> Float64[np.ndarray, " N"]:
     """Pair-PA-MPJPE: joint error of two people after one similarity of both together; mm.
 
-    Whether they stand right to each other counts (Hi4D's and BUDDI's protocol).
+    One value per pair. Whether they stand right to each other counts (Hi4D's and BUDDI's
+    protocol).
     """
-    fitted = similarity(true.reshape(-1, 3), predicted.reshape(-1, 3))
-    return float(1e3 * joint_distance(transform(fitted, predicted), true).mean())
+    predicted, true = (np.concatenate([side[:, 0], side[:, 1]], 1) for side in (predicted, true))
+    return 1e3 * joint_distance(transform(similarity(true, predicted), predicted), true)
 
 
 def mrpe_mm(

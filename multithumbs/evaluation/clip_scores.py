@@ -8,6 +8,11 @@ from jaxtyping import Float64, Int64
 
 from multithumbs.body import BodyModel
 from multithumbs.evaluation import metrics
+from multithumbs.evaluation.camera_space_scores import (
+    Vertices,
+    camera_space_scores,
+    of_one_body,
+)
 from multithumbs.evaluation.matching import Matches, match
 from multithumbs.evaluation.pck import pck_scores
 from multithumbs.evaluation.scene import Scene
@@ -23,6 +28,12 @@ UNITS: Final[dict[str, str]] = {
     "mpjpe": "mm",
     "pa_mpjpe": "mm",
     "mpvpe": "mm",
+    "pve": "mm",
+    "abs_pve": "mm",
+    "ta_pve": "mm",
+    "pair_pa_mpjpe": "mm",
+    "mrpe": "mm",
+    "f1": "%",
     "accel": "m/s^2",
     "rte": "%",
     "ate": "m",
@@ -45,7 +56,7 @@ UNITS: Final[dict[str, str]] = {
 """Of the table's metrics, in its order."""
 
 MORE_IS_BETTER: Final = frozenset(
-    {"idf1", "mota", "hota", "pck_same", "pck_cross", "pck_world", "recall"}
+    {"f1", "idf1", "mota", "hota", "pck_same", "pck_cross", "pck_world", "recall"}
 )
 SOLES: Final = tuple(
     index for index, name in enumerate(KEYPOINT_NAMES) if name.endswith(("toe", "heel"))
@@ -55,13 +66,25 @@ SOLES: Final = tuple(
 def clip_scores(result: Result, truth: Truth, body: BodyModel) -> dict[str, float | None]:
     """`scene_scores` of a result against the truth of its clip."""
     true, predicted = Scene.of_truth(truth), Scene.of_result(result)
-    return scene_scores(predicted, true, hw=truth.hw, fps=float(truth.fps), body=body)
+    vertices = of_one_body(predicted, true, body)
+    return scene_scores(
+        predicted, true, hw=truth.hw, fps=float(truth.fps), body=body, vertices=vertices
+    )
 
 
 def scene_scores(
-    predicted: Scene, true: Scene, *, hw: tuple[int, int], fps: float, body: BodyModel
+    predicted: Scene,
+    true: Scene,
+    *,
+    hw: tuple[int, int],
+    fps: float,
+    body: BodyModel,
+    vertices: Vertices | None,
 ) -> dict[str, float | None]:
     """All of `UNITS`; None where the clip holds nothing to measure.
+
+    ``body`` poses both sides for what needs keypoints; ``vertices``, None where they are not
+    comparable, are what MPVPE and the PVEs take.
 
     ``ids`` counts identity switches across cuts. Unlike `Score.ate_m`, ``ate`` takes all frames
     of one *true* place under one rigid alignment, whatever islands the result put them into: a
@@ -78,7 +101,7 @@ def scene_scores(
         "wa_mpjpe": found.wa_mpjpe_mm,
         "mpjpe": found.mpjpe_mm,
         "pa_mpjpe": found.pa_mpjpe_mm,
-        "mpvpe": found.mpvpe_mm,
+        **camera_space_scores(predicted, true, matches, hw, vertices),
         "accel": found.accel,
         "rte": _rte(predicted, true, matches),
         "ate": place_ate_m(predicted, true, with_scale=False),

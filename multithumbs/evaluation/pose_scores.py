@@ -105,7 +105,7 @@ def _vertex_errors(
         for scene, row in ((predicted, matches.predicted_row), (true, matches.true_row)):
             row = row[batch]
             hips = scene.joints_world[row][:, metrics.HIPS].mean(1)
-            offsets = _vertices(scene, row, body) - hips[:, None]
+            offsets = vertices_world(scene, row, body) - hips[:, None]
             rotation = scene.world_from_cam[scene.camera_of(frame)][:, :3, :3]
             sides.append(offsets @ rotation)
         origin = np.zeros((len(frame), 3))
@@ -113,9 +113,10 @@ def _vertex_errors(
     return errors
 
 
-def _vertices(
+def vertices_world(
     scene: Scene, rows: Int64[np.ndarray, " R"], body: BodyModel
 ) -> Float64[np.ndarray, "R V 3"]:
+    """Vertices of these rows in the scene's world, metres."""
     pose, betas, transl = (
         torch.from_numpy(x[rows]).to(body.dtype) for x in (scene.pose, scene.betas, scene.transl)
     )

@@ -12,15 +12,16 @@ from scipy.optimize import linear_sum_assignment
 from multithumbs.body import BodyModel
 from multithumbs.errors import ArtifactError
 from multithumbs.evaluation import metrics
+from multithumbs.evaluation.camera_space_scores import Vertices
 from multithumbs.evaluation.clip_scores import SOLES, scene_scores
 from multithumbs.evaluation.datasets.sequence import EvalSequence, TrueScene
-from multithumbs.evaluation.matching import GATE, match
+from multithumbs.evaluation.matching import GATE
 from multithumbs.evaluation.pck import correct_keypoints
+from multithumbs.evaluation.pose_scores import vertices_world
 from multithumbs.evaluation.scene import MIN_DEPTH_M, Scene
 from multithumbs.io.artifacts import read_artifact
 from multithumbs.types import Detections, Keypoints
 
-BATCH = 64
 CONFIDENT = 0.5
 """2D keypoints below it say nothing."""
 
@@ -65,14 +66,14 @@ def scores_of(
             f"the result of {sequence.name} and its truth share no frame; expected a result of "
             "the video that this command wrote"
         )
-    found = scene_scores(
+    return scene_scores(
         predicted,
         sequence.truth.scene,
         hw=sequence.hw,
         fps=sequence.fps,
         body=prediction.body,
+        vertices=_vertices(replace(prediction, scene=predicted), sequence.truth),
     )
-    return found | {"mpvpe": _mpvpe(replace(prediction, scene=predicted), sequence)}
 
 
 def _in_frames(scene: Scene, frames: Int64[np.ndarray, " T"]) -> Scene:
@@ -87,52 +88,25 @@ def _in_frames(scene: Scene, frames: Int64[np.ndarray, " T"]) -> Scene:
     )
 
 
-def _mpvpe(prediction: Prediction, sequence: EvalSequence) -> float | None:
-    """MPVPE, each one's vertices by their own body; None where either body is not SMPL's."""
-    truth = sequence.truth
-    if truth is None or not (prediction.is_smpl and truth.has_vertices):
+def _vertices(prediction: Prediction, truth: TrueScene) -> Vertices | None:
+    """Each one's vertices by their own body; None where either body is not SMPL's."""
+    if not (prediction.is_smpl and truth.has_vertices):
         return None
-    true, predicted = truth.scene, prediction.scene
-    matches = match(predicted, true, sequence.hw)
-    matches = matches.where(true.seen[matches.true_row])
-    values = [
-        _vertex_errors(prediction, truth, matches.true_row[rows], matches.predicted_row[rows])
-        for rows in _batches(true.person[matches.true_row])
-    ]
-    return float(np.concatenate(values).mean()) if values else None
 
+    def make(
+        predicted_row: Int64[np.ndarray, " R"], true_row: Int64[np.ndarray, " R"]
+    ) -> tuple[Float64[np.ndarray, "R V 3"], Float64[np.ndarray, "R V 3"]]:
+        predicted = vertices_world(prediction.scene, predicted_row, prediction.body)
+        true = np.empty_like(predicted)
+        person = truth.scene.person[true_row]
+        for number in np.unique(person).tolist():
+            body, rows = truth.bodies[number], np.flatnonzero(person == number)
+            if body is None or len(body.v_template) != predicted.shape[1]:
+                raise ArtifactError(f"person {number}'s body has other vertices than the result's")
+            true[rows] = vertices_world(truth.scene, true_row[rows], body)
+        return predicted, true
 
-def _batches(person: Int64[np.ndarray, " M"]) -> Iterator[Int64[np.ndarray, " B"]]:
-    for number in np.unique(person):
-        rows = np.flatnonzero(person == number)
-        yield from np.split(rows, range(BATCH, len(rows), BATCH))
-
-
-def _vertex_errors(
-    prediction: Prediction,
-    truth: TrueScene,
-    true_row: Int64[np.ndarray, " B"],
-    predicted_row: Int64[np.ndarray, " B"],
-) -> Float64[np.ndarray, " B"]:
-    """Millimetres of one true person's rows, from the hips, along each one's camera."""
-    person = int(truth.scene.person[true_row[0]])
-    sides = []
-    for scene, rows, body in (
-        (prediction.scene, predicted_row, prediction.body),
-        (truth.scene, true_row, truth.bodies[person]),
-    ):
-        if body is None or len(body.v_template) != len(prediction.body.v_template):
-            raise ArtifactError(f"person {person}'s body has other vertices than the result's")
-        parameters = (
-            torch.from_numpy(x[rows]).to(body.dtype)
-            for x in (scene.pose, scene.betas, scene.transl)
-        )
-        vertices = body.vertices(*parameters).double().numpy()
-        hips = scene.joints_world[rows][:, metrics.HIPS].mean(1)
-        rotation = scene.world_from_cam[scene.camera_of(scene.frame[rows])][:, :3, :3]
-        sides.append((vertices - hips[:, None]) @ rotation)
-    origin = np.zeros((len(true_row), 3))
-    return metrics.mpvpe_mm(sides[0], sides[1], origin, origin)
+    return make
 
 
 def wild_scores(
