@@ -9,6 +9,9 @@ import gzip
 import io
 import lzma
 import pickle
+import struct
+import tokenize
+import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -22,11 +25,13 @@ from multithumbs.array_pickle import StoredArray, array_stand_ins, number_type
 from multithumbs.errors import ArtifactError
 
 MAX_BYTES: Final = 8 << 30
-"""Largest content that a compressed file may unfold to."""
+"""Largest content that a compressed file or an archive may unfold to."""
 
 _DAMAGE = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, MemoryError, OverflowError, RecursionError, zlib.error, lzma.LZMAError,
+    AttributeError, MemoryError, OverflowError, zlib.error, lzma.LZMAError, struct.error,
+    zipfile.BadZipFile, tokenize.TokenError,  # a header of .npy is read as a Python literal
+    RuntimeError, AssertionError,  # torch's; RecursionError and NotImplementedError are among them
 )  # fmt: skip
 
 
@@ -70,6 +75,7 @@ def read_torch(path: Path) -> Any:
     """A ``.pt`` or ``.pth`` file of nested tensors, as NumPy arrays."""
 
     def read() -> Any:
+        _bound_archive(path)
         return _as_numpy(torch.load(path, map_location="cpu", weights_only=True))
 
     return _guarded(path, read)
@@ -79,6 +85,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file."""
 
     def read() -> dict[str, np.ndarray]:
+        _bound_archive(path)
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
 
@@ -118,6 +125,14 @@ def _unfolded(path: Path) -> io.BytesIO:
     if head[:1] == b"\x78" and head[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
         return _bounded(zlib.decompressobj().decompress(path.read_bytes(), MAX_BYTES + 1))
     return io.BytesIO(path.read_bytes())
+
+
+def _bound_archive(path: Path) -> None:
+    """Refuse a zip archive that unfolds to too much; other files are as large as they are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise ValueError(f"it unfolds to more than {MAX_BYTES >> 30} GiB")
 
 
 def _bounded(content: bytes) -> io.BytesIO:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from multithumbs.errors import ArtifactError
+from multithumbs.evaluation.readers import data_files
 from multithumbs.evaluation.readers.data_files import read_npy, read_npz, read_pickle, read_torch
 
 RNG = np.random.default_rng(0)
@@ -106,6 +107,59 @@ def test_files_that_would_run_code_are_refused(tmp_path, writer, kind):
     with pytest.raises(ArtifactError, match="refused: it asks for"):
         read(path)
     assert not sentinel.exists()
+
+
+def written(folder):
+    """A file of every kind, and what reads it."""
+    nested = {"a": {"b": torch.ones(2, 3)}, "c": [torch.zeros(1)]}
+    for protocol in (2, 5):
+        (folder / f"{protocol}.pkl").write_bytes(pickle.dumps(CONTENT, protocol))
+    joblib.dump(CONTENT, folder / "joblib.pkl")
+    np.save(folder / "objects.npy", CONTENT, allow_pickle=True)
+    np.save(folder / "plain.npy", CONTENT["small"])
+    torch.save(nested, folder / "new.pt")
+    torch.save(nested, folder / "old.pt", _use_new_zipfile_serialization=False)
+    np.savez(folder / "plain.npz", **{k: CONTENT[k] for k in ("small", "columns")})
+    readers = {".pkl": read_pickle, ".npy": read_npy, ".pt": read_torch, ".npz": read_npz}
+    return [(path, readers[path.suffix]) for path in sorted(folder.iterdir())]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_damage_is_taken_for_a_bug(tmp_path):
+    """Cut short or with bytes changed, a file is read or refused; nothing else ever comes out."""
+    rng, refused = np.random.default_rng(1), set()
+    for path, read in written(tmp_path):
+        content, spoilt = path.read_bytes(), tmp_path / f"spoilt{path.suffix}"
+        for attempt in range(60):
+            damaged = bytearray(content)
+            if attempt % 3 == 0:
+                damaged = damaged[: rng.integers(len(content))]
+            else:
+                reach = len(content) if attempt % 3 == 1 else min(len(content), 400)
+                for at in rng.integers(0, reach, rng.integers(1, 6)):
+                    damaged[at] = rng.integers(256)
+            spoilt.write_bytes(damaged)
+            try:
+                read(spoilt)
+            except ArtifactError as error:
+                assert "\n" not in str(error)
+                refused.add(path.name)
+    assert len(refused) == 8
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".pkl"])
+def test_a_small_file_cannot_fill_the_memory(tmp_path, monkeypatch, suffix):
+    path, zeros = tmp_path / f"bomb{suffix}", np.zeros(1 << 20)
+    if suffix == ".pkl":
+        joblib.dump(zeros, path, compress=9)
+    else:
+        np.savez_compressed(tmp_path / "bomb.npz", zeros=zeros)
+        (tmp_path / "bomb.npz").rename(path)
+    assert path.stat().st_size < 1 << 16
+    monkeypatch.setattr(data_files, "MAX_BYTES", 1 << 20)
+    read = {".npz": read_npz, ".pt": read_torch, ".pkl": read_pickle}[suffix]
+    with pytest.raises(ArtifactError, match="it unfolds to more than"):
+        read(path)
 
 
 def test_damage_is_one_line(tmp_path):
