@@ -106,7 +106,15 @@ def scene_of(
     *,
     shot_start: Int64[np.ndarray, " S"] | None = None,
 ) -> Scene:
-    """Motions in the world of ``cameras``; rows of frames without a camera are left out."""
+    """Motions in the world of ``cameras``. Rows of frames without a camera are left out, and so
+    are rows that are not finite: who is nowhere was not found.
+
+    Raises:
+        ArtifactError: a camera is not finite, or somebody stands twice in one frame.
+    """
+    for values in (cameras.K, cameras.world_from_cam):
+        if not np.isfinite(values).all():
+            raise ArtifactError("a camera is not finite; expected numbers in every frame")
     order = np.argsort(cameras.frame)
     frames = cameras.frame[order]
     kept = [m for m in motions if len(m.frame)]
@@ -117,13 +125,16 @@ def scene_of(
 
     person = np.concatenate([np.full(len(m.frame), m.person) for m in kept] or [np.zeros(0)])
     frame = joined("frame", (), np.int64)
-    has_camera = np.isin(frame, frames)
-    rows = np.flatnonzero(has_camera)
+    shapes = {"pose": (24, 3), "betas": (10,), "transl": (3,)}
+    values = {name: joined(name, shape) for name, shape in shapes.items()}
+    finite = [np.isfinite(v).reshape(len(v), -1).all(1) for v in values.values()]
+    rows = np.flatnonzero(np.isin(frame, frames) & np.all(finite, axis=0))
     rows = rows[np.lexsort((frame[rows], person[rows]))]
-    pose, betas, transl = (
-        joined(name, shape)[rows]
-        for name, shape in (("pose", (24, 3)), ("betas", (10,)), ("transl", (3,)))
-    )
+    again = (np.diff(person[rows]) == 0) & (np.diff(frame[rows]) == 0)
+    if again.any():
+        row = rows[int(np.argmax(again))]
+        raise ArtifactError(f"person {int(person[row])} stands twice in frame {int(frame[row])}")
+    pose, betas, transl = (v[rows] for v in values.values())
     return Scene(
         person=person[rows].astype(np.int64),
         frame=frame[rows],
@@ -162,6 +173,18 @@ def intrinsics(focal: Any, centre: tuple[float, float], count: int) -> Float64[n
     K[:, 0, 0] = K[:, 1, 1] = np.asarray(focal, np.float64).reshape(-1)
     K[:, :2, 2], K[:, 2, 2] = centre, 1
     return K
+
+
+def camera_path(
+    rotation: np.ndarray, centre: np.ndarray, K: np.ndarray, frame: np.ndarray | None = None
+) -> CameraPath:
+    """From rotations ``world_cam_R`` (T, 3, 3) and centres in the world; frames from 0 on."""
+    count = len(rotation)
+    world_from_cam = np.tile(np.eye(4), (count, 1, 1))
+    world_from_cam[:, :3, :3] = rotation
+    world_from_cam[:, :3, 3] = np.asarray(centre).reshape(count, 3)
+    frame = np.arange(count) if frame is None else frame
+    return CameraPath(frame=frame.astype(np.int64), K=K, world_from_cam=world_from_cam)
 
 
 def field(content: Any, *names: str) -> Any:

@@ -5,7 +5,6 @@ several people are given one: the camera path is taken from the person who is se
 everybody else is carried into that world from where they stand in the camera.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ import numpy as np
 
 from multithumbs.body import BodyModel
 from multithumbs.errors import ArtifactError
-from multithumbs.evaluation.readers.data_files import read_npy, read_npz, read_pickle, read_torch
+from multithumbs.evaluation.readers.data_files import read_npy, read_pickle, read_torch
 from multithumbs.evaluation.readers.motions import (
     CameraPath,
     Motion,
+    camera_path,
     field,
     intrinsics,
     motion_of,
@@ -27,6 +27,7 @@ from multithumbs.evaluation.readers.motions import (
     relating,
     scene_of,
 )
+from multithumbs.evaluation.readers.slahmr import read_slahmr
 from multithumbs.evaluation.scene import Scene
 
 GVHMR_FPS: Final = 30
@@ -147,7 +148,7 @@ def _prompthmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
     ]  # fmt: skip
     middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
     K = intrinsics(field(camera, "img_focal"), (middle[0], middle[1]), len(rotation))
-    return scene_of(motions, _path(rotation, centre, K), body)
+    return scene_of(motions, camera_path(rotation, centre, K), body)
 
 
 def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
@@ -156,7 +157,7 @@ def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
     rotation, centre = (np.asarray(field(camera, n)) for n in ("world_cam_R", "world_cam_T"))
     middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
     K = intrinsics(field(camera, "img_focal"), (middle[0], middle[1]), len(rotation))
-    cameras = _path(rotation, centre, K)
+    cameras = camera_path(rotation, centre, K)
     motions = []
     for file in sorted((path / "hps").glob("hps_track_*.npy")):
         part = read_npy(file)
@@ -169,21 +170,8 @@ def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
 
 
 def _slahmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
-    """``*_world_results.npz`` (SMPL-H): people and cameras of one shot in one world."""
-    content = read_npz(path)
-    trans, orient, pose = (field(content, n) for n in ("trans", "root_orient", "pose_body"))
-    people, length = trans.shape[:2]
-    shot = re.search(r"-shot-\d+-(\d+)-(\d+)", str(path.parent))
-    frame = np.arange(length) + (int(shot[1]) if shot else 0)
-    betas = field(content, "betas").reshape(people, -1, field(content, "betas").shape[-1])
-    whole = np.concatenate([orient, pose.reshape(people, length, -1)], axis=-1)
-    motions = [motion_of(i, frame, whole[i], betas[i], trans[i]) for i in range(people)]
-    # Cameras are given per person, all alike.
-    world_cam_R = np.swapaxes(field(content, "cam_R")[0], 1, 2)
-    centre = -np.einsum("nij,nj->ni", world_cam_R, field(content, "cam_t")[0])
-    fx, fy, cx, cy = np.asarray(field(content, "intrins"), np.float64).reshape(-1)[:4]
-    K = np.tile(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), (length, 1, 1))
-    return scene_of(motions, _path(world_cam_R, centre, K, frame), body)
+    """The folder of all shots' runs, or one ``*_world_results.npz``: `slahmr`."""
+    return read_slahmr(path, clip.fps, clip.num_frames, body)
 
 
 def _comotion(path: Path, clip: Clip, body: BodyModel) -> Scene:
@@ -227,22 +215,11 @@ def _people(content: Any) -> list[tuple[int, Any]]:
     ]
 
 
-def _path(
-    rotation: np.ndarray, centre: np.ndarray, K: np.ndarray, frame: np.ndarray | None = None
-) -> CameraPath:
-    count = len(rotation)
-    world_from_cam = np.tile(np.eye(4), (count, 1, 1))
-    world_from_cam[:, :3, :3] = rotation
-    world_from_cam[:, :3, 3] = np.asarray(centre).reshape(count, 3)
-    frame = np.arange(count) if frame is None else frame
-    return CameraPath(frame=frame.astype(np.int64), K=K, world_from_cam=world_from_cam)
-
-
 def _shared_world(pairs: Sequence[tuple[Motion, Motion]], K: np.ndarray, body: BodyModel) -> Scene:
     """Pairs of (in the world, in the camera) in the world of the longest one's camera path."""
     if not pairs:
         none = np.zeros((0, 3, 3))
-        return scene_of([], _path(none, np.zeros((0, 3)), none), body)
+        return scene_of([], camera_path(none, np.zeros((0, 3)), none), body)
     world, cam = max(pairs, key=lambda pair: len(pair[0].frame))
     frame, world_from_cam = relating(world, cam, body)
     K = np.broadcast_to(K, (len(frame), 3, 3)).copy()
@@ -272,7 +249,7 @@ def _in_camera(
 ) -> Scene:
     """A world that moves with the camera: all that a program without one can claim."""
     count = clip.num_frames
-    cameras = _path(
+    cameras = camera_path(
         np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), np.tile(K, (count, 1, 1))
     )
     starts = np.unique(np.array([0, *cuts], np.int64))

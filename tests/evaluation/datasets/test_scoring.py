@@ -243,13 +243,14 @@ def test_results_of_a_sequence_are_found(tmp_path):
     assert result_of("comotion", "b", tmp_path) == tmp_path / "b.pt"
     with pytest.raises(ArtifactError, match=r"2 results of gvhmr for c .*expected one"):
         result_of("gvhmr", "c", tmp_path)
-    for name in ("d/motion_chunks/d_000060_world_results.npz", "d/camera.npy"):
+    for name in ("d/motion_chunks/d_000060_world_results.npz", "d/camera.npy", "[e].npz", "f.npy"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    last = tmp_path / "d/motion_chunks/d_000100_world_results.npz"
-    last.touch()
-    assert result_of("slahmr", "d", tmp_path) == last
+    assert result_of("slahmr", "d", tmp_path) == tmp_path / "d"
     assert result_of("tram", "d", tmp_path) == tmp_path / "d"
+    assert result_of("slahmr", "[e]", tmp_path) == tmp_path / "[e].npz"
+    with pytest.raises(ArtifactError, match=r"no result of tram for f: expected camera.npy"):
+        result_of("tram", "f", tmp_path)
 
 
 def test_sequences_are_chosen_by_name():

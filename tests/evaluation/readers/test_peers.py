@@ -1,6 +1,7 @@
 """Each program's own file format, written from one known scene and read back."""
 
 import pickle
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -10,7 +11,13 @@ from scipy.spatial.transform import Rotation
 
 from multithumbs.body import EMBEDDED_BODY, load_body
 from multithumbs.errors import ArtifactError
-from multithumbs.evaluation.readers.motions import Motion, motion_of, moved
+from multithumbs.evaluation.readers.motions import (
+    CameraPath,
+    Motion,
+    motion_of,
+    moved,
+    scene_of,
+)
 from multithumbs.evaluation.readers.peers import PEERS, Clip, read_peer
 
 FRAMES = 12
@@ -220,6 +227,22 @@ def test_another_files_content_is_one_clear_line(tmp_path, body, program):
     with pytest.raises(ArtifactError) as raised:
         read_peer(program, other, CLIP, body)
     assert "\n" not in str(raised.value)
+
+
+def test_rows_that_are_nowhere_are_left_out_and_cameras_that_are_refused(body):
+    [motion, _], world_from_cam = people(), path()
+    K = np.tile(np.eye(3), (FRAMES, 1, 1))
+    cameras = CameraPath(frame=np.arange(FRAMES), K=K, world_from_cam=world_from_cam)
+    broken = motion.pose.copy()
+    broken[3, 5] = np.nan
+    scene = scene_of([replace(motion, pose=broken)], cameras, body)
+    assert scene.frame.tolist() == [frame for frame in range(FRAMES) if frame != 3]
+    with pytest.raises(ArtifactError, match="person 1 stands twice in frame 0"):
+        scene_of([motion, motion], cameras, body)
+    world_from_cam = world_from_cam.copy()
+    world_from_cam[2, 0, 3] = np.inf
+    with pytest.raises(ArtifactError, match="a camera is not finite"):
+        scene_of([motion], replace(cameras, world_from_cam=world_from_cam), body)
 
 
 def test_an_unknown_program_lists_the_known_ones(tmp_path, body):
