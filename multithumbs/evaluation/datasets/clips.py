@@ -22,7 +22,7 @@ def find(root: Path) -> dict[str, Path]:
     paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
         raise ArtifactError(f"{root} holds no video: expected {', '.join(SUFFIXES)} files")
-    return {"-".join(p.relative_to(root).with_suffix("").parts): p for p in paths}
+    return layout.by_name(root, {p: p.relative_to(root).with_suffix("") for p in paths})
 
 
 def load(name: str, path: Path, options: Options) -> EvalSequence:

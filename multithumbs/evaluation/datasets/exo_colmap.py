@@ -64,16 +64,15 @@ DEPTH = 12
 def find(root: Path, what: str) -> dict[str, Path]:
     """Sequences below ``root``: folders with ``exo`` and ``colmap/workplace``."""
     layout.folder(root, what)
-    found = {}
-    for path in _sequence_folders(root):
-        parts = path.relative_to(root).parts or (root.resolve().name,)
-        found["-".join(parts[-2:])] = path
+    found = layout.by_name(
+        root, {path: Path(*path.resolve().parts[-2:]) for path in _sequence_folders(root)}
+    )
     if not found:
         raise ArtifactError(
             f"{root} holds no sequence: expected {what}, each with exo/camXX/images and "
             f"{WORKPLACE}; see docs/datasets.md"
         )
-    return dict(sorted(found.items()))
+    return found
 
 
 def _sequence_folders(root: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Checks that a dataset lies as it was published; every refusal says what belongs where."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,26 @@ def numbered(where: Path, what: str, prefix: str = "") -> dict[int, Path]:
     if not found:
         raise ArtifactError(f"{where} holds no picture '{prefix}<number>.jpg': expected {what}")
     return found
+
+
+def by_name(root: Path, paths: Mapping[Path, Path]) -> dict[str, Path]:
+    """Sequences by their short path, and by all of their path below ``root`` where two share it.
+
+    Args:
+        root: of the dataset.
+        paths: the short path of each sequence.
+
+    Raises:
+        ArtifactError: two share even that.
+    """
+    shared = Counter(paths.values())
+    found: dict[str, Path] = {}
+    for path, short in paths.items():
+        name = "-".join((short if shared[short] == 1 else path.relative_to(root)).parts)
+        if name in found:
+            raise ArtifactError(f"{path} and {found[name]} would both be '{name}'; rename one")
+        found[name] = path
+    return dict(sorted(found.items()))
 
 
 def picture_hw(path: Path) -> tuple[int, int]:

@@ -203,6 +203,29 @@ def test_a_folder_of_something_else_is_one_clear_line(tmp_path, name):
         DATASETS[name].find(tmp_path / "nowhere")
 
 
+def test_sequences_of_one_name_are_told_apart(tmp_path):
+    names = ("train/a/001", "test/a/001", "test/b/001")
+    for name in names:
+        (tmp_path / name / "exo").mkdir(parents=True)
+        (tmp_path / name / "colmap/workplace").mkdir(parents=True)
+    found = DATASETS["harmony4d"].find(tmp_path)
+    assert list(found) == ["b-001", "test-a-001", "train-a-001"]
+    assert found["train-a-001"] == tmp_path / "train/a/001"
+    # The name, from which the cuts follow, does not depend on which folder is given.
+    assert list(DATASETS["harmony4d"].find(tmp_path / "test/b")) == ["b-001"]
+
+
+def test_clips_of_one_name_are_told_apart(tmp_path):
+    for name in ("a/x.mp4", "a/x.mkv", "y.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(DATASETS["clips"].find(tmp_path)) == ["a-x.mkv", "a-x.mp4", "y"]
+    (tmp_path / "a-y.mp4").touch()
+    (tmp_path / "a/y.mp4").touch()
+    with pytest.raises(ArtifactError, match="would both be 'a-y'; rename one"):
+        DATASETS["clips"].find(tmp_path)
+
+
 def spoil(path, content):
     if content is None:
         path.unlink()
