@@ -280,6 +280,11 @@ def test_the_videos_alone(root, body, capsys):
             2,
             "unknown program 'vibe'",
         ),
+        (
+            ["3dpw", "{root}/3dpw", "--program", "wham", "--results", "{root}/nowhere"],
+            2,
+            "nowhere: expected wham's results, one per sequence",
+        ),
         (["3dpw", "{root}/3dpw", "--fps", "0"], 2, "expected frames per second, got '0'"),
         (["3dpw", "{root}/3dpw", "--limit", "0"], 2, "expected a number from 1 on"),
         (["3dpw", "{root}/3dpw", "--method", "../x"], 2, "expected letters"),
@@ -298,3 +303,11 @@ def test_misuse_is_one_line(root, capsys, words, code, message):
         assert evaluate(root, *words) == code
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--videos-only"], []])
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(root, capsys, words):
+    (root / "out").write_text("a file")
+    assert evaluate(root, "3dpw", str(root / "3dpw"), *words) == 6
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"cannot write {root}/out" in error

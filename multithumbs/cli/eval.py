@@ -44,10 +44,11 @@ def evaluate_dataset(arguments: argparse.Namespace) -> int:
         report,
         save_scores,
     )
-    from multithumbs.evaluation.tables import ALL, markdown, save_tables
+    from multithumbs.evaluation.tables import ALL, check_writable, markdown, save_tables
 
     dataset = dataset_of(arguments.dataset)
-    _check_program(arguments.program)
+    _check_program(arguments.program, arguments.results)
+    check_writable(arguments.out)
     found = chosen(dataset.find(arguments.root), arguments.sequences, arguments.limit)
     options = _options(arguments, config, smpl=dataset.has_truth or arguments.program is not None)
     progress = choose_reporter(json_log=arguments.json_log)
@@ -83,11 +84,13 @@ def evaluate_dataset(arguments: argparse.Namespace) -> int:
     return 1 if done.failures else 0
 
 
-def _check_program(program: str | None) -> None:
+def _check_program(program: str | None, results: Path | None) -> None:
     from multithumbs.evaluation.readers.peers import PEERS
 
     if program is not None and program not in PEERS:
         raise ConfigError(f"unknown program '{program}'; expected one of {', '.join(PEERS)}")
+    if results is not None and not results.is_dir():
+        raise ConfigError(f"no folder {results}: expected {program}'s results, one per sequence")
 
 
 def _options(arguments: argparse.Namespace, config: Config, *, smpl: bool) -> "Options":

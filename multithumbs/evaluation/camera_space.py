@@ -18,7 +18,7 @@ def pve_mm(
     predicted_pelvis: Float64[np.ndarray, "N 3"],
     true_pelvis: Float64[np.ndarray, "N 3"],
 ) -> Float64[np.ndarray, " N"]:
-    """PVE: mean per-vertex error of each person, both meshes centred on their pelvis; mm."""
+    """PVE: mean per-vertex error of each person, both meshes centred on their pelvis joint; mm."""
     return 1e3 * joint_distance(predicted - predicted_pelvis[:, None], true - true_pelvis[:, None])
 
 
@@ -58,7 +58,7 @@ def pair_pa_mpjpe_mm(
 def mrpe_mm(
     predicted_pelvis: Float64[np.ndarray, "N 3"], true_pelvis: Float64[np.ndarray, "N 3"]
 ) -> Float64[np.ndarray, " N"]:
-    """MRPE: distance of the pelvises in the camera; mm."""
+    """MRPE: distance of the pelvises in the camera; mm. Moon et al., 3DMPPE, ICCV 2019."""
     return 1e3 * np.linalg.norm(predicted_pelvis - true_pelvis, axis=-1)
 
 

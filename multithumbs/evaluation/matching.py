@@ -115,8 +115,10 @@ class Switch:
 
 
 def identity_switches(predicted: Scene, true: Scene, matches: Matches) -> tuple[Switch, ...]:
-    """Changes of identity from one matched frame of a true person to the next one.
+    """IDs: changes of identity from one matched frame of a true person to the next one; a count.
 
+    The paper's Table 2 (section 4.1: "identity consistency via identity switches") counts those
+    at cuts, and says no more: MOTA's switches (Bernardin and Stiefelhagen 2008), told apart.
     A change counts as across a cut where the two frames lie in different true shots, also
     when the person was out of sight for whole shots between them.
     """

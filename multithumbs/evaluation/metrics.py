@@ -49,7 +49,10 @@ def mpjpe_mm(
 def pa_mpjpe_mm(
     predicted: Float64[np.ndarray, "T J 3"], true: Float64[np.ndarray, "T J 3"]
 ) -> Float64[np.ndarray, " T"]:
-    """PA-MPJPE: the same after the best similarity of each frame on its own; mm."""
+    """PA-MPJPE: the same after the best similarity of each frame on its own; mm.
+
+    Procrustes' alignment (Gower 1975) of Human3.6M's joints, as Kanazawa et al., HMR, CVPR 2018.
+    """
     return 1e3 * joint_distance(transform(similarity(true, predicted), predicted), true)
 
 
@@ -59,7 +62,11 @@ def mpvpe_mm(
     predicted_root: Float64[np.ndarray, "T 3"],
     true_root: Float64[np.ndarray, "T 3"],
 ) -> Float64[np.ndarray, " T"]:
-    """MPVPE (PVE): mean per-vertex error after moving both roots to the origin; mm."""
+    """MPVPE: mean per-vertex error after moving both roots to the origin; mm.
+
+    The paper's Table 1; the root is the middle of the hips as in WHAM's and GVHMR's PVE (Multi-HMR
+    2's, about the pelvis joint, is `camera_space.pve_mm`).
+    """
     return 1e3 * joint_distance(predicted - predicted_root[:, None], true - true_root[:, None])
 
 
@@ -147,7 +154,7 @@ def foot_sliding_mm(
     """Foot sliding: how far predicted sole points move per frame while the true ones stand; mm.
 
     One value per standing (frame, point), in that order: the truth moves less than
-    `CONTACT_M` to the next frame. WHAM and GVHMR.
+    `CONTACT_M` to the next frame. WHAM's and GVHMR's ``compute_foot_sliding``.
     """
     return 1e3 * _steps(predicted_soles)[standing(true_soles)]
 
@@ -164,7 +171,7 @@ def rte_percent(
 ) -> Float64[np.ndarray, " T"]:
     """RTE: root error after one rigid alignment (no scale), in percent of the true path length.
 
-    WHAM. NaN where the true root never moves: there is no path to divide by.
+    WHAM's ``compute_rte``. NaN where the true root never moves: there is no path to divide by.
     """
     aligned = transform(similarity(true_root, predicted_root, with_scale=False), predicted_root)
     path = _steps(true_root).sum()

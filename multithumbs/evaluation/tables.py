@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from multithumbs.errors import ArtifactError
-from multithumbs.io.atomic import replacing
+from multithumbs.io.atomic import replacing, temporary_sibling, writing
 
 RESAMPLES: Final = 2000
 ALL: Final = "all"
@@ -32,7 +32,7 @@ class TableRow:
     n: int
     """Clips behind it: those that failed, or have nothing to measure, are not among them."""
     note: str = ""
-    """Which clips failed, and why."""
+    """Which clips failed, and why; left out of the JSON where none did."""
 
 
 Case = tuple[str, int, str]
@@ -88,12 +88,26 @@ def bootstrap_mean(
     return float(values.mean()), float(low), float(high)
 
 
+def check_writable(folder: Path) -> None:
+    """Make the folder that a long run will write to, before it begins.
+
+    Raises ArtifactError where nothing can be written there.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = temporary_sibling(folder / "table.json")
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
+
+
 def save_tables(rows: Sequence[TableRow], folder: Path, header: str = "") -> None:
     """Write ``table.json``, ``table.csv`` and ``table.md``; ArtifactError where it cannot be."""
     records = [asdict(row) for row in rows]
-    folder.mkdir(parents=True, exist_ok=True)
+    told = [{k: v for k, v in record.items() if k != "note" or v} for record in records]
     with replacing(folder / "table.json") as temporary:
-        temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     with (
         replacing(folder / "table.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,

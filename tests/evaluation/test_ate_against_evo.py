@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from evo.core import metrics as evo_metrics
+from evo.core import trajectory as evo_trajectory
 from scipy.spatial.transform import Rotation
 
 from multithumbs.evaluation import metrics
-
-evo_metrics = pytest.importorskip("evo.core.metrics")
-evo_trajectory = pytest.importorskip("evo.core.trajectory")
 
 
 def trajectories(seed):

@@ -15,7 +15,6 @@ from multithumbs.evaluation.tracking_scores import (
 )
 
 HW = (180, 320)
-pytest.importorskip("motmetrics")
 
 
 def frames_of(predicted_ids):

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from multithumbs.errors import ArtifactError
 from multithumbs.evaluation.datasets.layout import read_picture
 from multithumbs.evaluation.datasets.sequence import EvalSequence, Lens
-from multithumbs.io.atomic import replacing
+from multithumbs.io.atomic import replacing, writing
 from multithumbs.io.video_writer import writing_video
 
 
@@ -29,7 +29,8 @@ def encode(sequence: EvalSequence, path: Path, *, crf: int = 16) -> bool:
     made_from = _digest(sequence, crf)
     if path.is_file() and _stored(stamp) == made_from:
         return False
-    stamp.unlink(missing_ok=True)
+    with writing(path):
+        stamp.unlink(missing_ok=True)
     rate = Fraction(sequence.fps).limit_denominator(1001)
     with writing_video(path, frame_rate=rate, hw=sequence.hw, crf=crf) as video:
         for picture in pictures(sequence):
