@@ -2,9 +2,44 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from multithumbs.config.base import StageConfig
+
+
+class FacingConfig(StageConfig):
+    """When people are taken to face the camera or to turn their back on it, over time.
+
+    Widths are those of shoulders and hips over the torso's length, signed: 1 from the front, -1
+    from behind. Costs are logarithms of odds.
+    """
+
+    enabled: bool = True
+    """False takes every reading's left and right as they are."""
+    side_width: float = Field(default=0.2, ge=0, lt=1)
+    """Width up to which a reading, nearly from the side, says nothing."""
+    full_width: float = Field(default=0.6, gt=0, le=2)
+    """Width from which it says all it can; above `side_width`."""
+    front_read_cost: float = Field(default=0.5, ge=0, le=100)
+    """Of a reading that sees the front of somebody who turns the back: the network often does."""
+    back_read_cost: float = Field(default=3.0, ge=0, le=100)
+    """Of a reading that sees the back of somebody who faces the camera: it hardly ever does."""
+    turn_cost: float = Field(default=1.0, ge=0, le=1000)
+    """Of turning round."""
+    turn_rate: float = Field(default=8.0, gt=0, le=100)
+    """Fastest change of the width, per second."""
+    leap_cost: float = Field(default=40.0, ge=0, le=1000)
+    """Of turning round faster than that, per width beyond it."""
+    reflected_confidence: float = Field(default=0.6, gt=0, le=1)
+    """Factor on the confidence of keypoints whose readings all saw the wrong side."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "FacingConfig":
+        if self.full_width <= self.side_width:
+            raise ValueError(
+                f"full_width {self.full_width:g} must exceed side_width {self.side_width:g}"
+            )
+        return self
 
 
 class BlazePoseKeypointsConfig(StageConfig):
@@ -16,6 +51,7 @@ class BlazePoseKeypointsConfig(StageConfig):
     max_disagreement: float = Field(default=0.05, gt=0, lt=1)
     """Joints of the two readings further apart than this, over the region's side, are not
     averaged: the more confident reading is taken, with its confidence lowered."""
+    facing: FacingConfig = FacingConfig()
 
     @property
     def checkpoints(self) -> tuple[str, ...]:

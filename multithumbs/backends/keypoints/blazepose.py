@@ -1,17 +1,22 @@
 """`Keypoints` by BlazePose's landmark network, read straight and mirrored."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float64
 
+from multithumbs.backends.keypoints.facing import one_sided
 from multithumbs.config.keypoints import BlazePoseKeypointsConfig, KeypointsConfig
 from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
 from multithumbs.models.blazepose.crowd import read_everyone
-from multithumbs.models.blazepose.landmarks import NUM_LANDMARKS
+from multithumbs.models.blazepose.landmarks import INPUT_SIDE, NUM_LANDMARKS
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT
 from multithumbs.types import Detections, Keypoints
 from multithumbs.types.work import Work
 
 KNOWN = LANDMARK_OF_KEYPOINT >= 0
+_NONE = np.zeros((INPUT_SIDE, INPUT_SIDE), dtype=np.float32)
+"""In place of a silhouette: readings of a whole shot are held, and need none."""
 
 
 def estimate(
@@ -26,6 +31,7 @@ def estimate(
             work.checkpoints["blazepose-landmarks"], threads=work.runtime.threads
         )
         first, last = int(detections.frame[0]), int(detections.frame[-1])
+        readings: list[list[Landmarks]] = []
         for frame in work.video.frames(first, last + 1):
             rows = np.flatnonzero(detections.frame == frame.index)
             everyone = read_everyone(
@@ -35,10 +41,18 @@ def estimate(
                 network,
                 mirror=config.mirror,
             )
-            for row, readings in zip(rows, everyone, strict=True):
-                fused = fuse(readings, frame.rgb.shape[:2], config.max_disagreement)
-                uv[row], confidence[row], xyz[row], xyz_confidence[row] = fused
+            readings += [[replace(r, segmentation=_NONE) for r in person] for person in everyone]
             work.progress(frame.index - first + 1, last - first + 1)
+        time_s = work.video.info.timestamps_s[detections.frame]
+        doubt = np.ones(count)
+        if config.facing.enabled:
+            readings, reflected = one_sided(readings, detections.frame, time_s, config.facing)
+            doubt[reflected] = config.facing.reflected_confidence
+        for row, person in enumerate(readings):
+            fused = fuse(person, work.video.info.hw, config.max_disagreement)
+            uv[row], confidence[row], xyz[row], xyz_confidence[row] = fused
+        confidence *= doubt[:, None]
+        xyz_confidence *= doubt[:, None]
     return Keypoints(uv=uv, confidence=confidence, xyz=xyz, xyz_confidence=xyz_confidence)
 
 

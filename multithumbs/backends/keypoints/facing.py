@@ -1,0 +1,154 @@
+"""Who faces the camera and who turns the back on it, decided over time.
+
+BlazePose often reads people seen from behind as if they faced the camera, for a while or in one
+of its two readings, and hardly ever the reverse. Nobody turns round between two frames. So the
+readings of one person are taken together: a few that see a back count for more than many that
+see a front, and a change of side must lead through the view from the side. A reading of the
+wrong side is left out; where both are, they are reflected: under a distant camera a person and
+the mirror image in depth, left and right exchanged, look the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from multithumbs.config.keypoints import FacingConfig
+from multithumbs.models.blazepose import Landmarks
+from multithumbs.models.blazepose.landmarks import MIRROR, NUM_LANDMARKS
+from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT, MIRRORED_KEYPOINT
+from multithumbs.solvers.body_fit_chains import chains
+
+SHOULDERS, HIPS = (11, 12), (23, 24)
+"""Landmarks, left and right."""
+MIN_TORSO = 0.12
+"""A torso seen shorter than this, over the region's side, is seen from its end."""
+LINK_TOLERANCE = 0.1
+LINK_SIMILARITY = 0.4
+LINK_GAP_S = 0.3
+
+
+def signed_width(reading: Landmarks) -> float:
+    """Width of shoulders and hips over the torso's length: near 1 for somebody who faces the
+    camera, near -1 from behind, about 0 from the side."""
+    left, right = (reading.uv[list(pair)].mean(0) for pair in zip(SHOULDERS, HIPS, strict=True))
+    up = reading.uv[list(SHOULDERS)].mean(0) - reading.uv[list(HIPS)].mean(0)
+    length = float(np.linalg.norm(up))
+    if length == 0:
+        return 0.0
+    across = np.array([-up[1], up[0]]) / length
+    return float(2 * (left - right) @ across / max(length, MIN_TORSO * reading.roi[2]))
+
+
+def one_sided(
+    readings: Sequence[Sequence[Landmarks]],
+    frame: Int64[np.ndarray, " N"],
+    time_s: Float64[np.ndarray, " N"],
+    config: FacingConfig,
+) -> tuple[list[list[Landmarks]], Bool[np.ndarray, " N"]]:
+    """The readings of each row that see the person from the side that time confirms.
+
+    Args:
+        readings: one or two of each row; rows are sorted by frame.
+        frame: of each row.
+        time_s: of each row.
+        config: see `FacingConfig`.
+
+    Returns:
+        readings, and where they had to be reflected.
+    """
+    if not readings:
+        return [], np.zeros(0, dtype=bool)
+    width = np.array([[signed_width(r) for r in row] for row in readings])
+    sure = np.array([[_sureness(r) for r in row] for row in readings])
+    kept, reflected = [list(row) for row in readings], np.zeros(len(readings), dtype=bool)
+    for rows in _people(readings, frame, time_s):
+        front = decide(width[rows], sure[rows], time_s[rows], config)
+        for row, faces in zip(rows.tolist(), front.tolist(), strict=True):
+            wrong = (width[row] < 0 if faces else width[row] > 0) & (
+                np.abs(width[row]) > config.side_width
+            )
+            if wrong.all():
+                kept[row] = [reflect(r) for r in readings[row]]
+                reflected[row] = True
+            else:
+                kept[row] = [r for r, w in zip(readings[row], wrong, strict=True) if not w]
+    return kept, reflected
+
+
+def decide(
+    width: Float64[np.ndarray, "T R"],
+    sure: Float64[np.ndarray, "T R"],
+    time_s: Float64[np.ndarray, " T"],
+    config: FacingConfig,
+) -> Bool[np.ndarray, " T"]:
+    """Whether one person faces the camera, over time (Viterbi's most likely sequence).
+
+    Args:
+        width: `signed_width` of each reading.
+        sure: 0 to 1 per reading.
+        time_s: ascending.
+        config: see `FacingConfig`.
+    """
+    span = config.full_width - config.side_width
+    evidence = sure * ((np.abs(width) - config.side_width) / span).clip(0, 1)
+    cost = np.stack(
+        [
+            config.front_read_cost * (evidence * (width > 0)).sum(1),  # if seen from behind
+            config.back_read_cost * (evidence * (width < 0)).sum(1),  # if facing the camera
+        ],
+        axis=1,
+    )
+    size = np.abs(width).mean(1)
+    leap = size[1:] + size[:-1] - config.turn_rate * np.diff(time_s)
+    turn = config.turn_cost + config.leap_cost * leap.clip(0)
+    best, came = cost[0], np.zeros((len(cost), 2), dtype=np.int64)
+    for t in range(1, len(cost)):
+        stay, switch = best, best[::-1] + turn[t - 1]
+        came[t] = np.where(switch < stay, [1, 0], [0, 1])
+        best = np.minimum(stay, switch) + cost[t]
+    state = np.zeros(len(cost), dtype=np.int64)
+    state[-1] = int(best[1] <= best[0])
+    for t in range(len(cost) - 1, 0, -1):
+        state[t - 1] = came[t, state[t]]
+    return state == 1
+
+
+def reflect(reading: Landmarks) -> Landmarks:
+    """The same view of a person who shows the other side."""
+    body = MIRROR[:NUM_LANDMARKS]
+    return replace(
+        reading,
+        uv=reading.uv[MIRROR],
+        visibility=reading.visibility[MIRROR],
+        presence=reading.presence[MIRROR],
+        xyz=reading.xyz[body] * (1, 1, -1),
+    )
+
+
+def _sureness(reading: Landmarks) -> float:
+    torso = list(SHOULDERS + HIPS)
+    return float((reading.visibility * reading.presence)[torso].mean())
+
+
+def _people(
+    readings: Sequence[Sequence[Landmarks]],
+    frame: Int64[np.ndarray, " N"],
+    time_s: Float64[np.ndarray, " N"],
+) -> list[Int64[np.ndarray, " T"]]:
+    """Rows of each person by the middles of left and right, which no misread side moves."""
+    landmark = LANDMARK_OF_KEYPOINT
+    uv = np.stack([row[0].uv[:NUM_LANDMARKS][landmark] for row in readings])
+    seen = np.stack([(row[0].visibility * row[0].presence)[landmark] for row in readings])
+    weight = (seen + seen[:, MIRRORED_KEYPOINT]) / 2 * (landmark >= 0)
+    return chains(
+        frame,
+        time_s,
+        (uv + uv[:, MIRRORED_KEYPOINT]) / 2,
+        weight,
+        np.array([row[0].roi[2] / 2 for row in readings]),
+        tolerance=LINK_TOLERANCE,
+        min_similarity=LINK_SIMILARITY,
+        max_gap_s=LINK_GAP_S,
+    )
