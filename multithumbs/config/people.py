@@ -115,6 +115,13 @@ class LmPeopleConfig(PosePriorConfig):
     """Usual angular acceleration of a joint (rad/s^2)."""
     transl_huber: float = Field(default=1.0, gt=0, le=100)
     """Accelerations beyond this many standard deviations count linearly."""
+    usual_activity: float = Field(default=0.2, gt=0, le=10)
+    """Mean angular acceleration after the first round, in `pose_std_rad_s2`, above which someone
+    is livelier than usual, and allowed more acceleration in the second."""
+    activity_power: float = Field(default=1.5, ge=0, le=4)
+    """How much more: the power of the ratio. 0: the same for all."""
+    activity_window_s: float = Field(default=1.0, gt=0, le=60)
+    """Time over which that mean is taken (seconds)."""
     contact_speed_m_s: float = Field(default=0.35, gt=0, le=5)
     """A sole slower than this may stand (m/s)."""
     contact_height_m: float = Field(default=0.08, gt=0, le=1)

@@ -55,6 +55,8 @@ class Timeline:
     time_s: Float[Tensor, " N"]
     linked: Bool[Tensor, " N"]
     """Whether the next row is the same person's next frame."""
+    activity: Float[Tensor, " N"]
+    """Factor on the usual accelerations around each row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,38 @@ def smooth(
     return motion
 
 
+def measured_activity(
+    motion: Motion, timeline: Timeline, weights: Weights, *, usual: float, power: float, reach: int
+) -> Float[Tensor, " N"]:
+    """By how much people move more than usual: ``activity`` for a second round, from a first.
+
+    The smoother that suits someone who stands would freeze a runner's legs. What is left of
+    their angular accelerations after a first round tells the two apart; being smoothed already,
+    the lively have lost more of them, hence the power.
+
+    Args:
+        motion: what the first round found, with ``timeline.activity`` as it was there.
+        timeline: how rows follow each other.
+        weights: standard deviations of the accelerations.
+        usual: mean acceleration, in standard deviations, up to which the answer is 1.
+        power: of the ratio to it.
+        reach: rows before and after over which the mean is taken, of one person's.
+    """
+    curvature = _curvature(timeline, weights)
+    bend = _bend(motion, curvature)[:, 3:].square().mean(-1).sqrt()
+    known = curvature.factors[:, 1] != 0
+    row = torch.arange(len(timeline.person), device=bend.device)
+    starts = torch.searchsorted(timeline.person, timeline.person, right=False)
+    ends = torch.searchsorted(timeline.person, timeline.person, right=True)
+    low, high = torch.maximum(row - reach, starts), torch.minimum(row + reach + 1, ends)
+    total, count = (
+        torch.nn.functional.pad(values.double(), (2, 1)).cumsum(0)
+        for values in (bend * known, known)
+    )
+    mean = (total[high] - total[low]) / (count[high] - count[low]).clamp_min(1)
+    return (mean / usual).clamp_min(1).to(bend) ** power
+
+
 def _curvature(timeline: Timeline, weights: Weights) -> _Curvature:
     time, linked = timeline.time_s, timeline.linked
     both = linked[:-2] & linked[1:-1]
@@ -142,7 +176,8 @@ def _curvature(timeline: Timeline, weights: Weights) -> _Curvature:
     before, after = torch.where(both, before, ones), torch.where(both, after, ones)
     half = (before + after) / 2
     first, last = 1 / (before * half), 1 / (after * half)
-    factors = torch.stack([first, -first - last, last], -1) * both[:, None]
+    known = both / timeline.activity[1:-1]
+    factors = torch.stack([first, -first - last, last], -1) * known[:, None]
     std = torch.cat(
         [
             time.new_full((3,), weights.transl_std_m_s2),

@@ -158,6 +158,7 @@ def test_white_noise_goes_and_the_walk_stays(body: BodyModel) -> None:
         person=torch.zeros(count, dtype=torch.int64),
         time_s=torch.arange(count, dtype=torch.float64) / 25,
         linked=torch.arange(count) < count - 1,
+        activity=torch.ones(count, dtype=torch.float64),
     )
     found = smooth(
         body, frames, timeline, WEIGHTS, noisy, None,

@@ -17,7 +17,7 @@ from multithumbs.config.people import LmPeopleConfig
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from multithumbs.models.vposer import VPoser
 from multithumbs.solvers.contact_detect import stand
-from multithumbs.solvers.smoothing import Motion, Timeline, smooth
+from multithumbs.solvers.smoothing import Motion, Timeline, measured_activity, smooth
 from multithumbs.solvers.smoothing_contact import SOLE_KEYPOINTS, Contact
 from multithumbs.solvers.smoothing_latent import LatentPrior
 from multithumbs.solvers.smoothing_terms import Frames, Weights
@@ -103,27 +103,38 @@ def _solve_piece(
         person=torch.from_numpy(person),
         time_s=tensor(rows.time_s),
         linked=torch.from_numpy(rows.linked()),
+        activity=torch.ones(len(rows), dtype=body.dtype),
     )
     shape = tensor(betas)[timeline.person]
     own = tensor(rows.transl) + _pelvis_at_rest(body, tensor(rows.betas), shape)
     motion = Motion(matrix_from_axis_angle(tensor(rows.pose)), own, tensor(betas))
     frames = _frames(body, prior, shape, tensor, config)
+    weights = Weights(
+        robust_scale=config.robust_scale,
+        root_std_rad=config.root_std_rad,
+        pose_std_rad=config.pose_std_rad,
+        transl_std_m_s2=config.transl_std_m_s2,
+        root_std_rad_s2=config.root_std_rad_s2,
+        pose_std_rad_s2=config.pose_std_rad_s2,
+        transl_huber=config.transl_huber,
+    )
     contact = None
     if sole_heights is not None:
+        activity = measured_activity(
+            motion,
+            timeline,
+            weights,
+            usual=config.usual_activity,
+            power=config.activity_power,
+            reach=round(config.activity_window_s / 2 / _frame_s(rows)),
+        )
+        timeline = replace(timeline, activity=activity)
         contact = _contact(body, motion, shape, timeline, rows, tensor(sole_heights), config)
     out = smooth(
         body,
         frames,
         timeline,
-        Weights(
-            robust_scale=config.robust_scale,
-            root_std_rad=config.root_std_rad,
-            pose_std_rad=config.pose_std_rad,
-            transl_std_m_s2=config.transl_std_m_s2,
-            root_std_rad_s2=config.root_std_rad_s2,
-            pose_std_rad_s2=config.pose_std_rad_s2,
-            transl_huber=config.transl_huber,
-        ),
+        weights,
         motion,
         contact,
         shape_precision=tensor(np.where(known, KEEP_SHAPE, config.betas_std**-2.0)),
@@ -137,6 +148,12 @@ def _solve_piece(
     transl = out.transl + _pelvis_at_rest(body, out.betas[timeline.person], kept)
     pose = axis_angle_from_matrix(out.rotmats)
     return pose.double().numpy(force=True), transl.double().numpy(force=True)
+
+
+def _frame_s(rows: Rows) -> float:
+    """The usual time from row to row, seconds."""
+    linked = rows.linked()[:-1]
+    return max(float(np.median(np.diff(rows.time_s)[linked])), 1e-3) if linked.any() else 1.0
 
 
 def _pelvis_at_rest(
@@ -199,13 +216,10 @@ def _contact(
         max_height=config.contact_height_m,
     )
     seen = torch.from_numpy(rows.uv_confidence[:, chosen]).to(soles)
-    step = (
-        float(timeline.time_s.diff()[timeline.linked[:-1]].median()) if timeline.linked.any() else 1
-    )
     return Contact(
         still=found.still * seen,
         on_floor=found.on_floor * seen,
         height=heights,
-        still_std_m=config.contact_still_m_s * max(step, 1e-3),
+        still_std_m=config.contact_still_m_s * _frame_s(rows),
         floor_std_m=config.contact_floor_m,
     )
