@@ -261,7 +261,28 @@ def test_the_videos_alone(root, body, capsys):
     video = Video(root / "out/videos/01_tagging-001_tagging.mp4")
     levels = [int(video.frame(i).mean()) for i in (0, 4, 9)]
     assert levels[0] != levels[1]  # another view, which the fixture paints in another grey
-    assert "videos of 1 sequences" in capsys.readouterr().out
+    assert "videos of 1 of 1 sequences" in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_other_videos(root, capsys):
+    (root / "3dpw/imageFiles/downtown_walk_00/image_00003.jpg").write_bytes(b"no picture")
+    assert evaluate(root, "3dpw", str(root / "3dpw"), "--videos-only") == 1
+    printed = capsys.readouterr()
+    assert "videos of 1 of 2 sequences" in printed.out
+    assert "downtown_walk_00 failed: cannot read the picture" in printed.err
+    assert [path.name for path in (root / "out/videos").glob("*.mp4")] == ["office_call_01.mp4"]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_sequence_of_few_frames_is_scored(root, body, frames):
+    known = scenes.known(genders=("male", "female"))
+    wham(root / "theirs/downtown_walk_00.pkl", known, body, turned=0.3)
+    theirs = ["--results", str(root / "theirs"), "--program", "wham", "--limit", "1"]
+    assert evaluate(root, "3dpw", str(root / "3dpw"), *theirs, "--frames", str(frames)) == 0
+    found = table(root)
+    assert found["wham", "mpjpe"]["mean"] > 0.5 and ("wham", "abs_pve") not in found
+    assert found["wham", "mrpe"]["mean"] == pytest.approx(0, abs=0.05)
+    assert (("wham", "accel") in found) is (frames == 3)
 
 
 @pytest.mark.parametrize(

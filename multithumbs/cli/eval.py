@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from multithumbs.cli.console import answers
 from multithumbs.config.compose import load_config
 from multithumbs.config.root import Config
-from multithumbs.errors import CheckpointError, ConfigError
+from multithumbs.errors import CheckpointError, ConfigError, MultithumbsError
 from multithumbs.runner.progress import Progress
 from multithumbs.runner.reporters import choose_reporter
 
@@ -185,14 +185,21 @@ def _video(sequence: "EvalSequence", out: Path) -> Path:
 def _write_videos(
     arguments: argparse.Namespace, found: dict[str, Path], options: "Options", progress: Progress
 ) -> int:
-    """What other programs are to be run on."""
+    """What other programs are to be run on; failures do not stop it, the exit code tells."""
     from multithumbs.evaluation.datasets.registry import dataset_of, load_sequence
 
+    failed = 0
     for name, path in found.items():
-        sequence = load_sequence(dataset_of(arguments.dataset), name, path, options)
-        progress.note(f"{name}: {_video(sequence, arguments.out)}")
-    answers().print(f"videos of {len(found)} sequences in {arguments.out / VIDEOS}")
-    return 0
+        try:
+            sequence = load_sequence(dataset_of(arguments.dataset), name, path, options)
+            progress.note(f"{name}: {_video(sequence, arguments.out)}")
+        except MultithumbsError as error:
+            failed += 1
+            progress.note(f"{name} failed: {' '.join(str(error).split())}")
+    answers().print(
+        f"videos of {len(found) - failed} of {len(found)} sequences in {arguments.out / VIDEOS}"
+    )
+    return 1 if failed else 0
 
 
 def _ours(arguments: argparse.Namespace, config: Config, progress: Progress) -> "Predict":

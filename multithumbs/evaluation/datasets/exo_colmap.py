@@ -33,11 +33,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from jaxtyping import Float64, Int64
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from scipy.spatial.transform import Rotation
-from yaml import YAMLError
 
 from multithumbs.errors import ArtifactError
 from multithumbs.evaluation.datasets import layout
@@ -139,7 +137,7 @@ def _settings(path: Path) -> _Settings:
         return _Settings(left_out=frozenset(), genders={}, known=False)
     try:
         text = layout.read_text(path, "EgoHumans' settings")
-        content: Any = OmegaConf.to_container(OmegaConf.create(text))
+        content: Any = yaml.safe_load(text) or {}
         smpl, calibration = content.get("SMPL") or {}, content.get("CALIBRATION") or {}
         left_out = [
             *(content.get("INVALID_EXOS") or []),
@@ -148,7 +146,7 @@ def _settings(path: Path) -> _Settings:
         ]
         names, genders = smpl.get("ARIA_NAME_LIST") or [], smpl.get("ARIA_GENDER_LIST") or []
         by_name = {str(n): GENDERS[g] for n, g in zip(names, genders, strict=False)}
-    except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
         raise ArtifactError(
             f"{path} holds no settings ({type(error).__name__}); expected a file of "
             "egohumans/configs, or none"

@@ -106,7 +106,10 @@ def picture_hw(path: Path) -> tuple[int, int]:
 
 def read_picture(path: Path) -> np.ndarray:
     """RGB of a picture. Raises ArtifactError where it cannot be read."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # it says to be larger than OpenCV allows
+        bgr = None
     if bgr is None:
         raise ArtifactError(f"cannot read the picture {path}; expected a JPEG or PNG")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
