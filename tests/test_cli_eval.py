@@ -57,7 +57,7 @@ def wham(path, known, body, *, turned=0.0):
             "pose": cam.pose.reshape(-1, 72),
             "trans": cam.transl,
             "pose_world": world.pose.reshape(-1, 72),
-            "trans_world": world.transl,
+            "trans_world": scenes.joints(world, body)[:, 1:3].mean(1),
             "betas": world.betas,
             "frame_ids": world.frame,
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,7 +12,11 @@ from scipy.spatial.transform import Rotation
 from multithumbs.body import BodyModel
 from multithumbs.body.placement import carried, rest_pelvis
 from multithumbs.errors import ArtifactError
+from multithumbs.evaluation.metrics import HIPS
 from multithumbs.evaluation.scene import Scene
+
+SMPLX_PELVIS_M: Final = (0.0031, -0.3514, 0.0120)
+"""Of the unposed neutral SMPL-X body of mean shape; other shapes move it by a centimetre or two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,21 @@ def moved(motion: Motion, a_from_b: Float64[np.ndarray, "L 4 4"], body: BodyMode
     """A motion in frame ``b`` in frame ``a``; SMPL turns about its pelvis, not its origin."""
     pose, transl = carried(body, motion.pose, motion.betas, motion.transl, a_from_b)
     return replace(motion, pose=pose, transl=transl)
+
+
+def of_smplx(motion: Motion, body: BodyModel) -> Motion:
+    """SMPL-X's parameters with a ``transl`` that puts SMPL's pelvis where SMPL-X's is.
+
+    Both stand at the unposed pelvis plus ``transl``, but the two bodies' origins lie 13 cm apart.
+    """
+    pelvis = np.array(SMPLX_PELVIS_M) + motion.transl
+    return replace(motion, transl=pelvis - rest_pelvis(body, motion.betas))
+
+
+def at_hips(motion: Motion, body: BodyModel) -> Motion:
+    """A motion whose ``transl`` is where the middle of the hips is, with smplx's instead."""
+    joints = _joints(motion.pose, motion.betas, np.zeros_like(motion.transl), body)
+    return replace(motion, transl=motion.transl - joints[:, HIPS].mean(1))
 
 
 def relating(

@@ -1,8 +1,9 @@
 """Other programs' results as a `Scene`: what each writes, and what its numbers mean.
 
-All give SMPL's parameters with smplx's ``transl``. Programs that keep no common world for
-several people are given one: the camera path is taken from the person who is seen longest, and
-everybody else is carried into that world from where they stand in the camera.
+Most give SMPL's parameters with smplx's ``transl``. Where SMPL-X's are given, or another point of
+the body, the pelvis is kept where it is (`motions.of_smplx`, `at_hips`). Programs that keep no
+common world for several people are given one: the camera path is taken from the person who is seen
+longest, and everybody else is carried into that world from where they stand in the camera.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +20,13 @@ from multithumbs.evaluation.readers.data_files import read_npy, read_pickle, rea
 from multithumbs.evaluation.readers.motions import (
     CameraPath,
     Motion,
+    at_hips,
     camera_path,
     field,
     intrinsics,
     motion_of,
     moved,
+    of_smplx,
     relating,
     scene_of,
 )
@@ -82,16 +85,21 @@ def _gvhmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
         part = field(content, f"smpl_params_{space}")
         orient, pose = (np.asarray(field(part, name)) for name in ("global_orient", "body_pose"))
         whole = np.concatenate([orient.reshape(len(K), 3), pose.reshape(len(K), -1)], axis=1)
-        return motion_of(
+        smplx = motion_of(
             0, frame, whole[first], np.asarray(field(part, "betas"))[first],
             np.asarray(field(part, "transl"))[first],
         )  # fmt: skip
+        return of_smplx(smplx, body)
 
     return _shared_world([(motion("global"), motion("incam"))], K[first], body)
 
 
 def _wham(path: Path, clip: Clip, body: BodyModel) -> Scene:
-    """``wham_output.pkl``: every person in the camera and in a world of their own."""
+    """``wham_output.pkl``: every person in the camera and in a world of their own.
+
+    ``trans`` is smplx's; ``trans_world`` is the middle of the hips (its body model takes that for
+    the origin, and only the camera's translation is given back its offset when it is saved).
+    """
     pairs = []
     for person, part in _people(read_pickle(path)):
         frame, betas = field(part, "frame_ids"), field(part, "betas")
@@ -99,7 +107,7 @@ def _wham(path: Path, clip: Clip, body: BodyModel) -> Scene:
             motion_of(person, frame, field(part, "pose" + s), betas, field(part, "trans" + s))
             for s in ("_world", "")
         )
-        pairs.append((world, cam))
+        pairs.append((at_hips(world, body), cam))
     return _shared_world(pairs, intrinsics(np.hypot(*clip.hw), clip.centre, 1), body)
 
 
@@ -140,9 +148,12 @@ def _prompthmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
     camera = field(content, "camera_world")
     rotation, centre = (np.asarray(field(camera, name)) for name in ("Rwc", "Twc"))
     motions = [
-        motion_of(
-            person, field(part, "frames"), field(part, "smplx_world", "pose"),
-            field(part, "smplx_world", "shape"), field(part, "smplx_world", "trans"),
+        of_smplx(
+            motion_of(
+                person, field(part, "frames"), field(part, "smplx_world", "pose"),
+                field(part, "smplx_world", "shape"), field(part, "smplx_world", "trans"),
+            ),
+            body,
         )
         for person, part in _people(field(content, "people"))
     ]  # fmt: skip
@@ -152,7 +163,10 @@ def _prompthmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
 
 
 def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
-    """``results/<clip>``: ``camera.npy`` and ``hps/hps_track_*.npy``; bodies in the camera."""
+    """``results/<clip>``: ``camera.npy`` and ``hps/hps_track_*.npy``; bodies in the camera.
+
+    A track's shape is the mean of its frames', as in TRAM's own evaluation and pictures.
+    """
     camera = read_npy(path / "camera.npy")
     rotation, centre = (np.asarray(field(camera, n)) for n in ("world_cam_R", "world_cam_T"))
     middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
@@ -163,7 +177,8 @@ def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
         part = read_npy(file)
         motion = motion_of(
             int(file.stem.removeprefix("hps_track_")), field(part, "frame"),
-            field(part, "pred_rotmat"), field(part, "pred_shape"), field(part, "pred_trans"),
+            field(part, "pred_rotmat"), np.mean(field(part, "pred_shape"), axis=0),
+            field(part, "pred_trans"),
         )  # fmt: skip
         motions.append(moved(motion, cameras.world_from_cam[motion.frame], body))
     return scene_of(motions, cameras, body)

@@ -53,6 +53,15 @@ def path():
     return world_from_cam
 
 
+SMPLX_PELVIS = np.array([0.0031, -0.3514, 0.0120])
+"""J_regressor @ v_template of SMPLX_NEUTRAL."""
+
+
+def smplx_transl(motion, body):
+    """What SMPL-X's ``transl`` would be for a pelvis in this place."""
+    return joints(motion, body)[:, 0] - SMPLX_PELVIS
+
+
 def in_camera(motion: Motion, world_from_cam, body) -> Motion:
     return moved(motion, np.linalg.inv(world_from_cam)[motion.frame], body)
 
@@ -62,6 +71,13 @@ def joints(motion: Motion, body):
         torch.as_tensor(x, dtype=body.dtype) for x in (motion.pose, motion.betas, motion.transl)
     )
     return body.posed(*values).joints.numpy()
+
+
+def wobble(count):
+    """Of a shape from frame to frame, about nothing."""
+    values = np.zeros((count, 10))
+    values[:2] = [[0.4], [-0.4]]
+    return values
 
 
 def matrices(pose):
@@ -79,7 +95,7 @@ def write(program, folder, world, world_from_cam, body):
                     "body_pose": torch.tensor(m.pose[:, 1:22].reshape(-1, 63)),
                     "betas": torch.tensor(m.betas),
                     "global_orient": torch.tensor(m.pose[:, 0]),
-                    "transl": torch.tensor(m.transl),
+                    "transl": torch.tensor(smplx_transl(m, body)),
                 }
             K = torch.tensor([[FOCAL, 0, 320], [0, FOCAL, 180], [0, 0, 1]])
             torch.save(parts | {"K_fullimg": K.repeat(FRAMES, 1, 1)}, folder / "hmr4d_results.pt")
@@ -95,7 +111,7 @@ def write(program, folder, world, world_from_cam, body):
                     "pose": c.pose.reshape(-1, 72),
                     "trans": c.transl,
                     "pose_world": m.pose.reshape(-1, 72),
-                    "trans_world": m.transl,
+                    "trans_world": joints(m, body)[:, 1:3].mean(1),
                     "betas": m.betas,
                     "frame_ids": m.frame,
                 }
@@ -133,7 +149,8 @@ def write(program, folder, world, world_from_cam, body):
                     str(m.person): {
                         "frames": m.frame,
                         "smplx_world": {
-                            "pose": p.reshape(-1, 165), "shape": m.betas, "trans": m.transl,
+                            "pose": p.reshape(-1, 165), "shape": m.betas,
+                            "trans": smplx_transl(m, body),
                         },
                     }
                     for m, p in zip(world, whole, strict=True)
@@ -157,7 +174,7 @@ def write(program, folder, world, world_from_cam, body):
             for m in cam:
                 track = {
                     "pred_rotmat": torch.tensor(matrices(m.pose)),
-                    "pred_shape": torch.tensor(m.betas),
+                    "pred_shape": torch.tensor(m.betas + wobble(len(m.betas))),
                     "pred_trans": torch.tensor(m.transl[:, None]),
                     "frame": m.frame,
                 }
