@@ -33,8 +33,10 @@ from multithumbs.evaluation.readers.motions import (
 from multithumbs.evaluation.readers.slahmr import read_slahmr
 from multithumbs.evaluation.scene import Scene
 
-GVHMR_FPS: Final = 30
-"""GVHMR rewrites its input at this rate."""
+PROMPTHMR_HEIGHT: Final = 896
+"""PromptHMR shrinks taller pictures to it; its focal length and centre are of the small ones."""
+PROMPTHMR_FPS: Final = 60
+"""Of faster videos it takes every second, third, ... picture."""
 PHALP_FOCAL: Final = 5000 / 256
 """Focal length over the image's longer side that 4D-Humans and PHALP assume."""
 COMOTION_FOCAL: Final = 2.0
@@ -74,24 +76,26 @@ def read_peer(program: str, path: Path, clip: Clip, body: BodyModel) -> Scene:
 
 
 def _gvhmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
-    """``hmr4d_results.pt``: one person, in the camera and in a world; SMPL-X parameters."""
+    """``hmr4d_results.pt``: one person, in the camera and in a world; SMPL-X parameters.
+
+    A row per picture of the video, whatever its rate: GVHMR copies it picture by picture into one
+    that claims 30 a second.
+    """
     content = read_torch(path)
     K = np.asarray(field(content, "K_fullimg"), np.float64)
-    source = np.round(np.arange(len(K)) * clip.fps / GVHMR_FPS).astype(np.int64)
-    frame, first = np.unique(source, return_index=True)  # a frame may be written twice
-    frame, first = frame[frame < clip.num_frames], first[frame < clip.num_frames]
+    frame = np.arange(min(len(K), clip.num_frames))
 
     def motion(space: str) -> Motion:
         part = field(content, f"smpl_params_{space}")
         orient, pose = (np.asarray(field(part, name)) for name in ("global_orient", "body_pose"))
         whole = np.concatenate([orient.reshape(len(K), 3), pose.reshape(len(K), -1)], axis=1)
         smplx = motion_of(
-            0, frame, whole[first], np.asarray(field(part, "betas"))[first],
-            np.asarray(field(part, "transl"))[first],
+            0, frame, whole[: len(frame)], np.asarray(field(part, "betas"))[: len(frame)],
+            np.asarray(field(part, "transl"))[: len(frame)],
         )  # fmt: skip
         return of_smplx(smplx, body)
 
-    return _shared_world([(motion("global"), motion("incam"))], K[first], body)
+    return _shared_world([(motion("global"), motion("incam"))], K[: len(frame)], body)
 
 
 def _wham(path: Path, clip: Clip, body: BodyModel) -> Scene:
@@ -144,13 +148,14 @@ def _phalp(path: Path, clip: Clip, body: BodyModel) -> Scene:
 
 def _prompthmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
     """``results.pkl``: people and cameras in one world; SMPL-X parameters."""
+    skip = max(1, round(clip.fps / PROMPTHMR_FPS)) if clip.fps > PROMPTHMR_FPS else 1
     content = read_pickle(path)
     camera = field(content, "camera_world")
     rotation, centre = (np.asarray(field(camera, name)) for name in ("Rwc", "Twc"))
     motions = [
         of_smplx(
             motion_of(
-                person, field(part, "frames"), field(part, "smplx_world", "pose"),
+                person, _source(field(part, "frames"), skip), field(part, "smplx_world", "pose"),
                 field(part, "smplx_world", "shape"), field(part, "smplx_world", "trans"),
             ),
             body,
@@ -159,7 +164,22 @@ def _prompthmr(path: Path, clip: Clip, body: BodyModel) -> Scene:
     ]  # fmt: skip
     middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
     K = intrinsics(field(camera, "img_focal"), (middle[0], middle[1]), len(rotation))
-    return scene_of(motions, camera_path(rotation, centre, K), body)
+    frame = _source(np.arange(len(rotation)), skip)
+    return scene_of(motions, camera_path(rotation, centre, _enlarged(K, clip.hw), frame), body)
+
+
+def _source(frame: Any, skip: int) -> np.ndarray:
+    """Of every ``skip``-th picture, the last of them, in the video."""
+    return (np.asarray(frame).reshape(-1).astype(np.int64) + 1) * skip - 1
+
+
+def _enlarged(K: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
+    """Intrinsics of PromptHMR's pictures, whose sides are even, for those of the video."""
+    h, w = (side + side % 2 for side in hw)
+    if h > PROMPTHMR_HEIGHT:
+        w = int(w * PROMPTHMR_HEIGHT / h)
+        h, w = PROMPTHMR_HEIGHT, w - w % 2
+    return np.diag([hw[1] / w, hw[0] / h, 1.0]) @ K
 
 
 def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
@@ -168,7 +188,9 @@ def _tram(path: Path, clip: Clip, body: BodyModel) -> Scene:
     A track's shape is the mean of its frames', as in TRAM's own evaluation and pictures.
     """
     camera = read_npy(path / "camera.npy")
-    rotation, centre = (np.asarray(field(camera, n)) for n in ("world_cam_R", "world_cam_T"))
+    # Older versions write no camera along gravity; which of two worlds it is makes no difference.
+    kind = "world_cam" if isinstance(camera, Mapping) and "world_cam_R" in camera else "pred_cam"
+    rotation, centre = (np.asarray(field(camera, f"{kind}_{part}")) for part in "RT")
     middle = np.asarray(field(camera, "img_center"), np.float64).reshape(-1)
     K = intrinsics(field(camera, "img_focal"), (middle[0], middle[1]), len(rotation))
     cameras = camera_path(rotation, centre, K)

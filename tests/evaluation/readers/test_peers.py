@@ -231,10 +231,30 @@ def test_what_a_program_wrote_is_read_back(tmp_path, body, program):
         assert scene.K[0, 0, 0] == pytest.approx(5000 / 256 * 640)
 
 
-def test_gvhmr_frames_follow_the_videos_rate(tmp_path, body):
+def test_gvhmr_has_a_row_per_picture_whatever_the_rate(tmp_path, body):
     file = write("gvhmr", tmp_path, people(hands=False), path(), body)
-    scene = read_peer("gvhmr", file, Clip(hw=(360, 640), fps=15.0, num_frames=FRAMES), body)
-    assert scene.frame.tolist() == [0, 1, 2, 3, 4, 5, 6]  # 12 frames at 30 Hz span 0.37 s
+    clip = Clip(hw=(360, 640), fps=20.0, num_frames=FRAMES - 2)
+    assert read_peer("gvhmr", file, clip, body).frame.tolist() == list(range(FRAMES - 2))
+
+
+def test_prompthmr_sees_small_pictures_and_not_all_of_a_fast_video(tmp_path, body):
+    file = write("prompthmr", tmp_path, people(hands=False), path(), body)
+    # 1500x2001 has the sides 1500x2002, and is shrunk to 896x1194.
+    clip = Clip(hw=(1500, 2001), fps=119.88, num_frames=2 * FRAMES)
+    scene = read_peer("prompthmr", file, clip, body)
+    assert scene.camera_frame.tolist() == list(range(1, 2 * FRAMES, 2))
+    assert scene.frame[scene.person == 4].tolist() == [7, 9, 11, 13, 15, 17]
+    sx, sy = 2001 / 1194, 1500 / 896
+    np.testing.assert_allclose(scene.K[0, 0], [sx * FOCAL, 0, sx * 320])
+    np.testing.assert_allclose(scene.K[0, 1], [0, sy * FOCAL, sy * 180])
+
+
+def test_trams_older_cameras_are_read(tmp_path, body):
+    folder = write("tram", tmp_path, people(), path(), body)
+    camera = np.load(folder / "camera.npy", allow_pickle=True).item()
+    older = {name.replace("world_cam", "pred_cam"): value for name, value in camera.items()}
+    np.save(folder / "camera.npy", older, allow_pickle=True)
+    np.testing.assert_allclose(read_peer("tram", folder, CLIP, body).world_from_cam, path())
 
 
 @pytest.mark.parametrize("program", PEERS)
