@@ -30,8 +30,12 @@ class FacingConfig(StageConfig):
     """Fastest change of the width, per second."""
     leap_cost: float = Field(default=40.0, ge=0, le=1000)
     """Of turning round faster than that, per width beyond it."""
-    reflected_confidence: float = Field(default=0.6, gt=0, le=1)
-    """Factor on the confidence of keypoints whose readings all saw the wrong side."""
+    window_s: float = Field(default=0.2, ge=0, le=10)
+    """The usual width is the median over this long before and after (seconds)."""
+    max_deviation: float = Field(default=0.4, gt=0, le=10)
+    """A reading whose width differs by more from the usual one is torn between the sides."""
+    doubtful_confidence: float = Field(default=0.6, gt=0, le=1)
+    """Factor on the confidence of keypoints of which no reading is right."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "FacingConfig":

@@ -59,6 +59,9 @@ class BackgroundMotionConfig(StageConfig):
     free_gain: float = Field(default=0.6, gt=0, lt=1)
     """Translation is believed if it lowers the median residual below this fraction of the
     best rotation's."""
+    free_gain_over_zoom: float = Field(default=0.45, gt=0, lt=1)
+    """The same where that rotation zooms: a move straight ahead feigns a zoom, and the depth of
+    each point follows the noise of its track."""
     min_parallax_deg: float = Field(default=0.2, gt=0, le=20)
     """... and if the median point's rays spread by this angle about their mean (degrees)."""
     huber_px: float = Field(default=1.0, gt=0, le=10)

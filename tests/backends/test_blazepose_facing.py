@@ -95,25 +95,44 @@ def test_the_reading_of_the_wrong_side_goes_and_two_of_them_are_reflected():
     sights = [[front, front]] * 4 + [[front, back]] * 3 + [[back, back]] * 8
     readings = [row for seen in sights for row in (seen, [far, far])]
     frame = np.repeat(np.arange(len(sights)), 2)
-    kept, reflected = one_sided(readings, frame, frame / FPS, CONFIG)
-    assert reflected.tolist() == [True, False] * 4 + [False] * 22
+    kept, doubtful = one_sided(readings, frame, frame / FPS, CONFIG)
+    assert doubtful.tolist() == [True, False] * 4 + [False] * 22
     assert [len(row) for row in kept[::2]] == [2] * 4 + [1] * 3 + [2] * 8
     assert all(signed_width(r) < 0 for row in kept[::2] for r in row)
     assert all(r is far for row in kept[1::2] for r in row), "nobody else is touched"
 
 
 def test_nearly_from_the_side_nothing_is_decided():
-    slim = [person(0.5)] * 10 + [person(-0.09)] * 3 + [person(0.5)] * 10
+    slim = [person(0.09)] * 10 + [person(-0.09)] * 3 + [person(0.09)] * 10
     frame = np.arange(len(slim))
-    kept, reflected = one_sided([[r] for r in slim], frame, frame / FPS, CONFIG)
-    assert not reflected.any()
+    kept, doubtful = one_sided([[r] for r in slim], frame, frame / FPS, CONFIG)
+    assert not doubtful.any()
     assert all(row[0] is r for row, r in zip(kept, slim, strict=True))
 
 
+def test_a_torso_that_collapses_for_a_frame_is_left_out_or_doubted():
+    wide, torn = person(0.5), person(0.05)
+    sights = [[wide, wide]] * 6 + [[wide, torn], [torn, torn]] + [[wide, wide]] * 6
+    frame = np.arange(len(sights))
+    kept, doubtful = one_sided(sights, frame, frame / FPS, CONFIG)
+    assert doubtful.tolist() == [False] * 7 + [True] + [False] * 6
+    assert [len(row) for row in kept] == [2] * 6 + [1, 2] + [2] * 6
+    assert kept[6][0] is wide
+
+
+def test_a_turn_is_no_collapse():
+    widths = [1.0] * 12 + np.cos(np.linspace(0, np.pi, 14)).tolist() + [-1.0] * 12
+    sights = [[person(w / 2)] for w in widths]
+    frame = np.arange(len(sights))
+    kept, doubtful = one_sided(sights, frame, frame / FPS, CONFIG)
+    assert not doubtful.any()
+    assert all(row[0] is seen[0] for row, seen in zip(kept, sights, strict=True))
+
+
 def test_nobody_is_no_trouble():
-    kept, reflected = one_sided([], np.zeros(0, np.int64), np.zeros(0), CONFIG)
+    kept, doubtful = one_sided([], np.zeros(0, np.int64), np.zeros(0), CONFIG)
     assert kept == []
-    assert len(reflected) == 0
+    assert len(doubtful) == 0
 
 
 def test_the_widths_that_decide_are_ordered():

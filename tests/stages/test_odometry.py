@@ -7,8 +7,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from multithumbs.backends.odometry.motion import believable
 from multithumbs.config.odometry import OdometryConfig, StaticOdometryConfig, VoOdometryConfig
 from multithumbs.geometry.rigid import apply, fit_similarity
+from multithumbs.solvers.odometry_rotation import RotationFit
+from multithumbs.solvers.odometry_sfm import FreeFit
 from multithumbs.stages import odometry
 from multithumbs.types import Detections, Intrinsics, Masks, Odometry
 from multithumbs.types.work import Runtime, ShotItem, Work
@@ -37,6 +40,8 @@ def camera_path(kind: str) -> tuple[np.ndarray, np.ndarray | None]:
         case "forward":
             path[:, 2, 3] += 1.2 * s
             path[:, 0, 3] = 0.3 * np.sin(3 * s)
+        case "ahead":
+            path[:, 2, 3] += 0.5 * s
     path[:, :3, :3] = Rotation.from_rotvec(turn).as_matrix()
     return path, zoom
 
@@ -117,6 +122,32 @@ def test_a_free_camera_is_found_up_to_scale(kind: str) -> None:
     fit = fit_similarity(wanted, found, weights, with_scale=True)
     error = (apply(fit, found) - wanted).norm(dim=-1).square().mean().sqrt()
     assert error < 0.02 * (wanted[1:] - wanted[:-1]).norm(dim=-1).sum()
+
+
+def test_straight_ahead_is_no_zoom() -> None:
+    truth, _ = camera_path("ahead")
+    result = measure(RoomVideo(K, truth, HW))
+    assert result.motion == "free"
+    assert np.array_equal(result.zoom, np.ones(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("lens", "gain", "travels"),
+    [(1.0, 0.7, False), (1.0, 0.55, True), (1.45, 0.55, False), (1.45, 0.3, True)],
+)
+def test_a_move_must_win_clearly_and_against_a_zoom_more(
+    lens: float, gain: float, travels: bool
+) -> None:
+    everywhere = np.ones(FRAMES, dtype=bool)
+    turning = RotationFit(
+        shot_from_cam=np.tile(np.eye(3), (FRAMES, 1, 1)), zoom=np.linspace(1, lens, FRAMES),
+        tracked=everywhere, residual_px=np.full(100, 0.3),
+    )  # fmt: skip
+    free = FreeFit(
+        shot_from_cam=np.tile(np.eye(4), (FRAMES, 1, 1)), tracked=everywhere,
+        residual=np.full(100, gain * 0.3 / K[0, 0]), parallax=np.radians(2.0),
+    )  # fmt: skip
+    assert believable(free, turning, K, VoOdometryConfig()) == travels
 
 
 @pytest.mark.parametrize("longer", [1.0, 1.1, 1.3])

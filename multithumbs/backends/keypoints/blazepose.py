@@ -46,8 +46,8 @@ def estimate(
         time_s = work.video.info.timestamps_s[detections.frame]
         doubt = np.ones(count)
         if config.facing.enabled:
-            readings, reflected = one_sided(readings, detections.frame, time_s, config.facing)
-            doubt[reflected] = config.facing.reflected_confidence
+            readings, doubtful = one_sided(readings, detections.frame, time_s, config.facing)
+            doubt[doubtful] = config.facing.doubtful_confidence
         for row, person in enumerate(readings):
             fused = fuse(person, work.video.info.hw, config.max_disagreement)
             uv[row], confidence[row], xyz[row], xyz_confidence[row] = fused

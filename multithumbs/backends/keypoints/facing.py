@@ -5,7 +5,8 @@ of its two readings, and hardly ever the reverse. Nobody turns round between two
 readings of one person are taken together: a few that see a back count for more than many that
 see a front, and a change of side must lead through the view from the side. A reading of the
 wrong side is left out; where both are, they are reflected: under a distant camera a person and
-the mirror image in depth, left and right exchanged, look the same.
+the mirror image in depth, left and right exchanged, look the same. Readings that are torn between
+the sides (a torso that collapses for a frame) are left out too where there is a better one.
 """
 
 from collections.abc import Sequence
@@ -56,25 +57,30 @@ def one_sided(
         config: see `FacingConfig`.
 
     Returns:
-        readings, and where they had to be reflected.
+        readings, and where they are to be doubted: reflected, or unlike those around them.
     """
     if not readings:
         return [], np.zeros(0, dtype=bool)
     width = np.array([[signed_width(r) for r in row] for row in readings])
     sure = np.array([[_sureness(r) for r in row] for row in readings])
-    kept, reflected = [list(row) for row in readings], np.zeros(len(readings), dtype=bool)
+    kept, doubtful = [list(row) for row in readings], np.zeros(len(readings), dtype=bool)
     for rows in _people(readings, frame, time_s):
         front = decide(width[rows], sure[rows], time_s[rows], config)
-        for row, faces in zip(rows.tolist(), front.tolist(), strict=True):
-            wrong = (width[row] < 0 if faces else width[row] > 0) & (
-                np.abs(width[row]) > config.side_width
-            )
-            if wrong.all():
-                kept[row] = [reflect(r) for r in readings[row]]
-                reflected[row] = True
-            else:
-                kept[row] = [r for r, w in zip(readings[row], wrong, strict=True) if not w]
-    return kept, reflected
+        side = np.where(front, 1, -1)[:, None]
+        wrong = width[rows] * side < -config.side_width
+        likely = np.where(wrong, -width[rows], width[rows])
+        odd = np.abs(likely - _usual(likely, time_s[rows], config.window_s)) > config.max_deviation
+        for t, row in enumerate(rows.tolist()):
+            # The best there is: as read and as usual, reflected and as usual, as read.
+            for good in (~wrong[t] & ~odd[t], ~odd[t], ~wrong[t], np.ones_like(odd[t])):
+                if good.any():
+                    break
+            chosen = np.flatnonzero(good).tolist()
+            kept[row] = [
+                reflect(readings[row][i]) if wrong[t, i] else readings[row][i] for i in chosen
+            ]
+            doubtful[row] = bool((wrong[t] | odd[t])[good].any())
+    return kept, doubtful
 
 
 def decide(
@@ -125,6 +131,15 @@ def reflect(reading: Landmarks) -> Landmarks:
         presence=reading.presence[MIRROR],
         xyz=reading.xyz[body] * (1, 1, -1),
     )
+
+
+def _usual(
+    width: Float64[np.ndarray, "T R"], time_s: Float64[np.ndarray, " T"], window_s: float
+) -> Float64[np.ndarray, "T 1"]:
+    """Median of all readings within ``window_s`` before and after each time."""
+    first = np.searchsorted(time_s, time_s - window_s, side="left")
+    last = np.searchsorted(time_s, time_s + window_s, side="right")
+    return np.array([[np.median(width[a:b])] for a, b in zip(first, last, strict=True)])
 
 
 def _sureness(reading: Landmarks) -> float:

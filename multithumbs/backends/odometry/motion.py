@@ -95,13 +95,21 @@ def believable(
     K: Float64[np.ndarray, "3 3"],
     config: BackgroundMotionConfig,
 ) -> bool:
-    """Whether a travelling camera explains the points so much better than a turning one."""
+    """Whether a travelling camera explains the points so much better than a turning one.
+
+    A zoom looks like a move towards a wall that fills the picture, and each point's own depth
+    lets such a move follow the noise of its track: it must win by more.
+    """
     both = np.isfinite(free.residual) & np.isfinite(rotation.residual_px)
     if not both.any() or free.tracked.mean() < 0.5:
         return False
     gain = np.median(free.residual[both]) * K[0, 0] / np.median(rotation.residual_px[both])
+    zooms = zoom_range(rotation) > config.zoom_min
     parallax = np.degrees(free.parallax)
-    return bool(gain < config.free_gain and parallax > config.min_parallax_deg)
+    return bool(
+        gain < (config.free_gain_over_zoom if zooms else config.free_gain)
+        and parallax > config.min_parallax_deg
+    )
 
 
 def rotating(
