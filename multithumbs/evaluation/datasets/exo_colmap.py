@@ -17,7 +17,8 @@ Facts, from the loaders in rawalkhirodkar/egohumans (``egohumans/lib/datasets``)
 
 - A sequence's settings lie in the code repository (``egohumans/configs/<activity>/
   <sequence>.yaml``), not in the data: ``INVALID_EXOS`` and ``INVALID_ARIAS`` (cameras and people
-  to leave out), ``CALIBRATION.MANUAL_EXO_CAMERAS``, and ``SMPL.ARIA_NAME_LIST`` with
+  to leave out), ``CALIBRATION.MANUAL_EXO_CAMERAS`` and ``ANCHOR_EGO_CAMERA`` (in place of
+  ``aria01``), and ``SMPL.ARIA_NAME_LIST`` with
   ``ARIA_GENDER_LIST``. Copied to ``config.yaml`` in the sequence's folder, they are heeded.
 
 Not verified: cameras that COLMAP missed have a ``camXX.npy`` beside it, about whose frame
@@ -96,8 +97,9 @@ def load(name: str, path: Path, options: Options, *, fps: float, note: str) -> E
     if not stamps:
         raise ArtifactError(f"{path / SMPL} holds no <number>.npy: expected SMPL fits by time")
     transforms = workplace / "colmap_from_aria_transforms.pkl"
+    anchor = settings.anchor
     colmap_from_world = layout.array(
-        layout.entry(read_pickle(transforms), ANCHOR, transforms), (4, 4), ANCHOR, transforms
+        layout.entry(read_pickle(transforms), anchor, transforms), (4, 4), anchor, transforms
     )
     return multi_shot(
         name,
@@ -128,13 +130,15 @@ class _Settings:
     left_out: frozenset[str]
     """Cameras and people."""
     genders: Mapping[str, str]
+    anchor: str
+    """Whose glasses' world the fits are in."""
     known: bool
 
 
 def _settings(path: Path) -> _Settings:
     """Of ``config.yaml``; nothing is left out where it is not there."""
     if not path.is_file():
-        return _Settings(left_out=frozenset(), genders={}, known=False)
+        return _Settings(left_out=frozenset(), genders={}, anchor=ANCHOR, known=False)
     try:
         text = layout.read_text(path, "EgoHumans' settings")
         content: Any = yaml.safe_load(text) or {}
@@ -145,13 +149,16 @@ def _settings(path: Path) -> _Settings:
             *(calibration.get("MANUAL_EXO_CAMERAS") or []),
         ]
         names, genders = smpl.get("ARIA_NAME_LIST") or [], smpl.get("ARIA_GENDER_LIST") or []
+        anchor = str(calibration.get("ANCHOR_EGO_CAMERA") or ANCHOR)
         by_name = {str(n): GENDERS[g] for n, g in zip(names, genders, strict=False)}
     except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
         raise ArtifactError(
             f"{path} holds no settings ({type(error).__name__}); expected a file of "
             "egohumans/configs, or none"
         ) from error
-    return _Settings(left_out=frozenset(map(str, left_out)), genders=by_name, known=True)
+    return _Settings(
+        left_out=frozenset(map(str, left_out)), genders=by_name, anchor=anchor, known=True
+    )
 
 
 def _views(

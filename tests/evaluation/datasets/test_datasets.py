@@ -82,6 +82,21 @@ def test_settings_leave_out_cameras_and_people_and_say_whose_body_it_is(tmp_path
     assert "without config.yaml" in note
 
 
+def test_settings_say_whose_glasses_the_world_is_of(tmp_path, bodies):
+    folder = tmp_path / scenes.ACTIVITY
+    scenes.exo_colmap(folder, scenes.known(), bodies.neutral)
+    expected = read("egohumans", tmp_path, bodies)
+    transforms = folder / "colmap/workplace/colmap_from_aria_transforms.pkl"
+    known = pickle.loads(transforms.read_bytes())
+    transforms.write_bytes(pickle.dumps({"aria01": np.eye(4), "aria07": known["aria01"]}))
+    (folder / "config.yaml").write_text("CALIBRATION:\n  ANCHOR_EGO_CAMERA: 'aria07'\n")
+    found = read("egohumans", tmp_path, bodies)
+    assert found.truth is not None and expected.truth is not None
+    np.testing.assert_allclose(
+        found.truth.scene.world_from_cam, expected.truth.scene.world_from_cam
+    )
+
+
 def test_exo_fits_of_another_body_are_refused(tmp_path, bodies):
     scenes.exo_colmap(tmp_path / scenes.ACTIVITY, scenes.known(), bodies.male)
     with pytest.raises(ArtifactError, match=r"vertices .* cm off .* which SMPL file"):
