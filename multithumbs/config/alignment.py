@@ -58,10 +58,14 @@ class TogetherConfig(StageConfig):
     verify: bool = False
     """Whether a reconstruction has to show that both frames are of one place, by people who agree
     once the cameras are adjusted or by common background; else the cut is FAILED."""
-    max_prior_cost: float = Field(default=40.0, gt=0, le=1000)
+    max_prior_cost: float = Field(default=20.0, gt=0, le=1000)
     """For that: how far people may move the cameras (sum of 6 squared standard deviations)."""
-    min_overlap: float = Field(default=0.1, gt=0, le=1)
-    """For that: share of either view's background that the other must see."""
+    sure_prior_cost: float = Field(default=12.6, ge=0, le=1000)
+    """Below this, which 95 % of right cameras reach, people seen from one side only are no
+    objection."""
+    min_overlap: float = Field(default=0.4, gt=0, le=1)
+    """For that: share of either view's background that the other must see. Rooms of one size fit
+    into each other to a third by chance."""
     max_depth_difference: float = Field(default=0.05, gt=0, lt=1)
     """For that: depths that agree differ by less than this fraction."""
     rotation_std_deg: float = Field(default=3.0, gt=0, le=90)

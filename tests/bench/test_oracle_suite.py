@@ -1,5 +1,7 @@
 """The oracle suite: methods on real stages, what is kept, what fails visibly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,28 @@ def test_one_place_is_linked_and_another_is_not(places):
     # As printed, nothing asks whether the two frames are of one place.
     alone = align(METHODS["ours-without-alignment"], clip, 1, body)
     assert alone.status is CutStatus.ALIGNED
+
+
+def test_a_background_that_fits_by_chance_is_no_evidence(places):
+    body, _ = places
+    clip = make_clip_oracle(body, suite_scene("change-of-place", 46), 46)
+    method = METHODS["ours"]
+    believer = replace(
+        method, alignment=method.alignment.model_copy(
+            update={"together": method.alignment.together.model_copy(update={"min_overlap": 0.2})}
+        ),
+    )  # fmt: skip
+    assert align(believer, clip, 1, body).status is CutStatus.ALIGNED
+    assert align(method, clip, 1, body).status is CutStatus.FAILED
+
+
+def test_someone_whom_one_side_misses_is_no_objection(places):
+    body, _ = places
+    clip = make_clip_oracle(body, suite_scene("dialogue", 11), 11)
+    found = align(METHODS["ours"], clip, 1, body)
+    assert found.status is CutStatus.ALIGNED
+    assert len(found.pair) == 1
+    assert found.side.tolist().count(0) == found.side.tolist().count(1) == 2
 
 
 @pytest.mark.slow

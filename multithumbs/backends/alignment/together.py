@@ -94,7 +94,8 @@ def _one_place(
     if found is not None:
         pairs, fit = found
         moved = float((two_view.prior_residual(fit.state.b_from_a, prior) ** 2).sum())
-        if moved <= config.max_prior_cost and not _why_not(pairs, fit, a, b, sides):
+        sure = moved <= config.sure_prior_cost
+        if moved <= config.max_prior_cost and not _why_not(pairs, fit, a, b, sides, sure):
             return True
     return overlap(scene, sides, config.max_depth_difference) >= config.min_overlap
 
@@ -105,8 +106,13 @@ def _why_not(
     a: two_view.ViewPeople,
     b: two_view.ViewPeople,
     sides: list[BoundarySide],
+    sure: bool,
 ) -> str:
-    """What `boundaries=people` would object to in these pairs; empty where nothing."""
+    """What `boundaries=people` would object to in these pairs; empty where nothing.
+
+    Where the people are ``sure`` of the reconstruction's cameras, which it found without them,
+    nobody asks for those who are seen from one side only: a detector misses the half hidden.
+    """
     limits = PeopleBoundariesConfig().acceptance
     height = torch.stack([a.height_px[pairs[:, 0]], b.height_px[pairs[:, 1]]], dim=-1)
     accepted = TwoView(
@@ -121,6 +127,8 @@ def _why_not(
         runner_up=0.0,
         background_used=False,
     )
+    if sure:
+        return rejection(accepted, 0, limits)
     missing = missing_people(
         a, b, accepted.b_from_a, pairs, (sides[0].hw, sides[1].hw),
         inside_share=limits.missing_inside_share, covered_share=limits.missing_covered_share,
@@ -240,13 +248,18 @@ def _search(
     best = int(gain.argmax())
     if not bool(explained[best].any()):
         return None
-    pairs = again.pairs[best][explained[best]]
-    seen = two_view.gather_pairs(a, b, pairs[None], noise)
-    final = two_view.adjust(
-        seen, fit.state.b_from_a[best][None], noise, prior=prior,
-        max_iterations=config.max_iterations,
-    )  # fmt: skip
-    return pairs, final
+    pairs, relation = again.pairs[best][explained[best]], fit.state.b_from_a[best]
+    # A pair that only a compromise with the others explained is dropped, and they are asked again.
+    while len(pairs):
+        seen = two_view.gather_pairs(a, b, pairs[None], noise)
+        final = two_view.adjust(
+            seen, relation[None], noise, prior=prior, max_iterations=config.max_iterations
+        )
+        good = _explained(final, config)[0]
+        if bool(good.all()):
+            return pairs, final
+        pairs, relation = pairs[good], final.state.b_from_a[0]
+    return None
 
 
 def _adjusted(
@@ -258,8 +271,12 @@ def _adjusted(
     fit = two_view.adjust(
         seen, tried.b_from_a, noise, prior=prior, max_iterations=config.max_iterations
     )
-    good = (fit.pair_cost <= config.max_pair_cost) & (fit.inliers >= config.min_inliers)
-    return fit, seen.used & good
+    return fit, seen.used & _explained(fit, config)
+
+
+def _explained(fit: two_view.TwoViewFit, config: TogetherConfig) -> Tensor:
+    """Which pairs the cameras explain, (H, S)."""
+    return (fit.pair_cost <= config.max_pair_cost) & (fit.inliers >= config.min_inliers)
 
 
 def _agreement(config: TogetherConfig, transform_rad: float) -> AgreementModel:
