@@ -101,8 +101,9 @@ class LmPeopleConfig(PosePriorConfig):
     """Of a monocular joint rotation."""
     latent_std: float = Field(default=1.0, gt=0, le=100)
     """With `pose_prior=vposer`: of each latent number, which VPoser makes standard normal."""
-    betas_std: float = Field(default=1.0, gt=0, le=10)
-    """How far a person's shape may move from the mean of its fits."""
+    betas_std: float = Field(default=0.25, gt=0, le=10)
+    """How far a person's shape may move from the mean of its fits. A floor a little off, and the
+    acceleration that nearer and smaller people save, outvote a wider prior."""
     depth_std: float = Field(default=0.3, gt=0, le=1)
     """Of the monocular depth, as a fraction."""
     lateral_std_m: float = Field(default=0.5, gt=0, le=10)

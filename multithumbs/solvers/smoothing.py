@@ -36,6 +36,9 @@ from multithumbs.solvers.smoothing_terms import (
 )
 
 _ROTATED = [0, *ACTIVE]
+_DAMPING = 1e-5
+"""Marquardt's, at first: against a diagonal that second differences make a thousand times the
+data's. More would hold the slow motion that they leave free, and cost two steps."""
 
 
 class Motion(NamedTuple):
@@ -92,7 +95,8 @@ def smooth(
         contact: feet that stand, or None.
         shape_precision: of each person's start shape, per squared unit of betas.
         max_iterations: linearisations at most.
-        relative_tolerance: a person is done once a step gains less than this fraction.
+        relative_tolerance: a person is done once a step changes their cost by less than this
+            fraction.
         latent: a learned prior of poses, or None.
     """
     people = len(motion.betas)
@@ -113,7 +117,7 @@ def smooth(
         return total + shape_precision * ((state.betas - start.betas) ** 2).sum(-1)
 
     best = cost(motion)
-    damping = torch.full_like(best, 1e-3)
+    damping = torch.full_like(best, _DAMPING)
     active = torch.ones_like(best, dtype=torch.bool)
     for _ in range(max_iterations):
         step = _step(body, frames, timeline, weights, curvature, contact, latent, motion, start,
@@ -130,7 +134,8 @@ def smooth(
         motion = _select(better, person, trial, motion)
         best = torch.where(better, trial_cost, best)
         damping = torch.where(better, (damping / 5).clamp_min(1e-8), damping * 8)
-        active &= ~(better & (gain < relative_tolerance)) & (damping < 1e6)
+        # A step that loses as little has come to where the model is as good as it gets.
+        active &= ~(gain.abs() < relative_tolerance) & (damping < 1e6)
         if not bool(active.any()):
             break
     return motion

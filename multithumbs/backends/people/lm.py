@@ -25,6 +25,8 @@ from multithumbs.types import Cameras
 
 KEEP_SHAPE = 1e8
 """Precision that holds a shape which an earlier piece has found."""
+FIRST_ROUND = 2
+"""Linearisations of the round that only has to show the floor and who stands on it."""
 
 
 @one_thread()
@@ -138,7 +140,9 @@ def _solve_piece(
         motion,
         contact,
         shape_precision=tensor(np.where(known, KEEP_SHAPE, config.betas_std**-2.0)),
-        max_iterations=config.max_iterations,
+        max_iterations=config.max_iterations
+        if contact is not None
+        else min(FIRST_ROUND, config.max_iterations),
         relative_tolerance=config.relative_tolerance,
         latent=latent,
     )

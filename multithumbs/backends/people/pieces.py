@@ -72,16 +72,17 @@ def _windows(
     step = float(time_s[index[-1]] - time_s[index[0]]) / max(len(index) - 1, 1)
     overlap = int(np.clip(round(overlap_s / max(step, 1e-6)), 4, limit // 2))
     count = int(np.ceil((len(index) - overlap) / (limit - overlap)))
-    first = np.linspace(0, len(index) - limit, count).round().astype(int)
+    size = int(np.ceil((len(index) + (count - 1) * overlap) / count))  # no more than overlaps need
+    first = np.linspace(0, len(index) - size, count).round().astype(int)
     ramp = np.linspace(0, 1, overlap + 2)[1:-1]
     out = []
     for k, start in enumerate(first):
-        weight = np.ones(limit)
+        weight = np.ones(size)
         if k > 0:
             weight[:overlap] = ramp
         if k < count - 1:
             weight[-overlap:] = ramp[::-1]
-        out.append(Piece(index[start : start + limit], weight))
+        out.append(Piece(index[start : start + size], weight))
     return out
 
 
