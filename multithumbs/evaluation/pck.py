@@ -67,11 +67,11 @@ def pck_scores(
     if not len(source):
         return PckScores(same=_percent(same), cross=None, world=None)
     frame = predicted.frame[target]
-    moved = _project(predicted, _transferred(predicted, source, target, body), frame)
+    moved = predicted.project(_transferred(predicted, source, target, body), frame)
     cross = correct_keypoints(moved, true_uv[true_row], counts[true_row])
     space = predicted.space[predicted.camera_of(predicted.frame[source])]
     related = space == predicted.space[predicted.camera_of(frame)]
-    there = _project(predicted, predicted.joints_world[source], frame)
+    there = predicted.project(predicted.joints_world[source], frame)
     there = np.where(related[:, None, None], there, np.nan)
     world = correct_keypoints(there, true_uv[true_row], counts[true_row])
     return PckScores(same=_percent(same), cross=_percent(cross), world=_percent(world))
@@ -113,12 +113,3 @@ def _transferred(
     tensors = (torch.from_numpy(x).to(body.dtype) for x in (pose, betas, scene.transl[target]))
     joints = body.posed(*tensors).joints.double().numpy()
     return joints - joints[:, :1] + scene.joints_world[target][:, :1]
-
-
-def _project(
-    scene: Scene, joints_world: Float64[np.ndarray, "X 24 3"], frame: Int64[np.ndarray, " X"]
-) -> Float64[np.ndarray, "X 24 2"]:
-    cam = scene.in_camera(joints_world, frame)
-    cam = np.where(cam[..., 2:] > 0.05, cam, np.nan)
-    homogeneous = cam @ scene.K[scene.camera_of(frame)].transpose(0, 2, 1)
-    return homogeneous[..., :2] / homogeneous[..., 2:]

@@ -87,9 +87,15 @@ class Scene:
 
     def uv(self) -> Float64[np.ndarray, "N 24 2"]:
         """Projected joints, pixels; NaN where they are not in front of the camera."""
-        cam = self.in_camera(self.joints_world, self.frame)
+        return self.project(self.joints_world, self.frame)
+
+    def project(
+        self, points_world: Float64[np.ndarray, "M J 3"], frame: Int64[np.ndarray, " M"]
+    ) -> Float64[np.ndarray, "M J 2"]:
+        """World points in the picture of their frame, pixels; NaN where they are not in front."""
+        cam = self.in_camera(points_world, frame)
         cam = np.where(cam[..., 2:] > MIN_DEPTH_M, cam, np.nan)
-        homogeneous = cam @ self.K[self.camera_of(self.frame)].transpose(0, 2, 1)
+        homogeneous = cam @ self.K[self.camera_of(frame)].transpose(0, 2, 1)
         return homogeneous[..., :2] / homogeneous[..., 2:]
 
     def between(self, start: int, end: int) -> "Scene":

@@ -18,7 +18,7 @@ from multithumbs.evaluation.datasets.sequence import EvalSequence, TrueScene
 from multithumbs.evaluation.matching import GATE
 from multithumbs.evaluation.pck import correct_keypoints
 from multithumbs.evaluation.pose_scores import vertices_world
-from multithumbs.evaluation.scene import MIN_DEPTH_M, Scene
+from multithumbs.evaluation.scene import Scene
 from multithumbs.io.artifacts import read_artifact
 from multithumbs.types import Detections, Keypoints
 
@@ -183,12 +183,13 @@ def _wild_pck(
             counts = (sights.confidence[seen] >= CONFIDENT) & (
                 (sights.uv[seen] >= 0) & (sights.uv[seen] < np.array(hw[::-1]))
             ).all(-1)
-            own = _project(scene, keypoints[put], target)
+            frame = np.full(len(both), target, np.int64)
+            own = scene.project(keypoints[put], frame)
             pairs = _confirmed(own, sights.uv[seen], counts)
             if not len(pairs):
                 continue
             i, j = pairs.T
-            moved = _project(scene, _moved(prediction, taken[i], put[i]), target)
+            moved = scene.project(_moved(prediction, taken[i], put[i]), frame[i])
             values.append(correct_keypoints(moved, sights.uv[seen][j], counts[j]))
     share = _mean(values)
     return None if share is None else 100 * share
@@ -225,16 +226,6 @@ def _moved(
     posed = body.posed(*tensors)
     shift = scene.joints_world[target][:, 0] - posed.joints[:, 0].double().numpy()
     return posed.keypoints.double().numpy() + shift[:, None]
-
-
-def _project(
-    scene: Scene, points: Float64[np.ndarray, "X 23 3"], frame: int
-) -> Float64[np.ndarray, "X 23 2"]:
-    frames = np.full(len(points), frame, np.int64)
-    cam = scene.in_camera(points, frames)
-    cam = np.where(cam[..., 2:] > MIN_DEPTH_M, cam, np.nan)
-    homogeneous = cam @ scene.K[scene.camera_of(frames)].transpose(0, 2, 1)
-    return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
 def sights_of(stages: Path, shots: Iterable[tuple[int, int]]) -> Sights | None:
