@@ -10,7 +10,6 @@ the cost is linear in the number of frames.
 
 import numpy as np
 from jaxtyping import Float, Int64
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 from scipy.linalg import LinAlgError, cholesky_banded, get_lapack_funcs
 
@@ -28,25 +27,19 @@ class BlockBand:
         self._columns = np.zeros((count, size, height), dtype)
         self.band = self._columns.reshape(count * size, height).T
 
-    def _blocks(self, below: int) -> np.ndarray:
-        """A view of entries ``(n, row, column)`` of the blocks that many blocks below."""
-        height, step = 2 * self.size + 1, self.band.itemsize
-        return as_strided(
-            self._columns.reshape(-1)[below * self.size :],
-            (self.count - below, self.size, self.size),
-            (step * self.size * height, step, step * (height - 1)),
-        )
+    def set_diagonal_blocks(self, blocks: Float[np.ndarray, "N D D"]) -> None:
+        """Symmetric blocks on the diagonal, in place of what is there (their upper triangles are
+        read)."""
+        for row in range(self.size):  # a row of the upper triangle is a column of the lower
+            self._columns[:, row, : self.size - row] = blocks[:, row, row:]
 
-    def add_diagonal_blocks(self, blocks: Float[np.ndarray, "N D D"]) -> None:
-        """Symmetric blocks on the diagonal (their lower triangles are read)."""
-        view = self._blocks(0)
-        for row in range(self.size):  # entries above the diagonal have no place in the band
-            view[:, row, : row + 1] += blocks[:, row, : row + 1]
-
-    def add_next_blocks(self, blocks: Float[np.ndarray, "N_minus_1 D D"]) -> None:
-        """``blocks[n]`` couples frame ``n + 1`` (rows) to frame ``n`` (columns)."""
-        view = self._blocks(1)
-        view += blocks
+    def add_next_blocks(self, blocks: Float[np.ndarray, "N_minus_1 K K"]) -> None:
+        """``blocks[n]`` couples the first ``K`` unknowns of frame ``n`` (rows) to those of frame
+        ``n + 1`` (columns)."""
+        width = blocks.shape[1]
+        for row in range(width):
+            start = self.size - row
+            self._columns[:-1, row, start : start + width] += blocks[:, row]
 
     def add_diagonals(self, values: Float[np.ndarray, "M D"], start: int, offset: int) -> None:
         """``values[m]`` couples frames ``start + m + offset`` and ``start + m`` by a diagonal."""

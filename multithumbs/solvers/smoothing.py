@@ -10,65 +10,89 @@ A cut is no boundary: the person's motion goes on, another camera sees it.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from multithumbs.body import BodyModel
-from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from multithumbs.geometry.rotations import matrix_from_axis_angle
 from multithumbs.solvers.banded import BlockBand, solve_bordered
+from multithumbs.solvers.smoothing_acceleration import (
+    Curvature,
+    Motion,
+    Timeline,
+    bend_cost,
+    bend_of,
+    bend_weight,
+    curvature_of,
+)
+from multithumbs.solvers.smoothing_chain import (
+    ACTIVE,
+    NUM_MOTION,
+    NUM_SHAPE,
+    TURNED,
+    Chain,
+    Pose,
+    chain_of,
+    levers,
+    pose_rows,
+)
 from multithumbs.solvers.smoothing_contact import (
+    NUM_CONTACT,
     Contact,
     contact_cost,
-    floor_equations,
-    still_equations,
+    contact_equations,
+    next_blocks,
 )
 from multithumbs.solvers.smoothing_latent import LatentPrior, latent_cost, latent_equations
 from multithumbs.solvers.smoothing_terms import (
-    ACTIVE,
-    NUM_MOTION,
+    NUM_COLUMNS,
     Frames,
+    Sight,
     Weights,
     keypoint_equations,
     normal_equations,
+    pose_residual,
     row_costs,
+    sight,
 )
+from multithumbs.types import KEYPOINT_NAMES
 
-_ROTATED = [0, *ACTIVE]
 _DAMPING = 1e-5
 """Marquardt's, at first: against a diagonal that second differences make a thousand times the
 data's. More would hold the slow motion that they leave free, and cost two steps."""
+_KEYPOINTS = 2 * len(KEYPOINT_NAMES)
+"""Equations of a row's keypoints."""
+_LEGS = 6 + 3 * (ACTIVE.index(8) + 1)
+"""Unknowns up to the ankles: soles move by none behind them."""
 
 
-class Motion(NamedTuple):
-    """What is solved for: ``N`` person-frames, sorted by person, then time; ``P`` persons."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Problem:
+    """All that stays the same from step to step."""
 
-    rotmats: Float[Tensor, "N 24 3 3"]
-    """Row 0 is the orientation in the world."""
-    transl: Float[Tensor, "N 3"]
+    chain: Chain
+    frames: Frames
+    timeline: Timeline
+    weights: Weights
+    curvature: Curvature
+    contact: Contact | None
+    latent: LatentPrior | None
     betas: Float[Tensor, "P 10"]
+    """The shapes at the start."""
+    shape_precision: Float[Tensor, " P"] | None
+    """None where shapes stay."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
-    """How rows follow each other."""
+class _State(NamedTuple):
+    """A motion, and what its cost and its linearisation both need."""
 
-    person: Int64[Tensor, " N"]
-    time_s: Float[Tensor, " N"]
-    linked: Bool[Tensor, " N"]
-    """Whether the next row is the same person's next frame."""
-    activity: Float[Tensor, " N"]
-    """Factor on the usual accelerations around each row."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Curvature:
-    """Second differences over rows ``n, n + 1, n + 2``: factors of the three, in std."""
-
-    factors: Float[Tensor, "M 3"]
-    std: Float[Tensor, " D"]
-    transl_huber: float
+    motion: Motion
+    pose: Pose
+    sight: Sight
+    turned: Float[Tensor, "N D_minus_3"]
+    bend: Float[Tensor, "M D"]
+    cost: Float[Tensor, " P"]
 
 
 def smooth(
@@ -79,7 +103,7 @@ def smooth(
     motion: Motion,
     contact: Contact | None,
     *,
-    shape_precision: Float[Tensor, " P"],
+    shape_precision: Float[Tensor, " P"] | None,
     max_iterations: int,
     relative_tolerance: float,
     latent: LatentPrior | None = None,
@@ -93,188 +117,136 @@ def smooth(
         weights: standard deviations of all terms.
         motion: the start, and what the prior pulls to.
         contact: feet that stand, or None.
-        shape_precision: of each person's start shape, per squared unit of betas.
+        shape_precision: of each person's start shape, per squared unit of betas; None where
+            shapes stay.
         max_iterations: linearisations at most.
         relative_tolerance: a person is done once a step changes their cost by less than this
             fraction.
         latent: a learned prior of poses, or None.
     """
-    people = len(motion.betas)
-    person = timeline.person
-    curvature = _curvature(timeline, weights)
-    start, prior = motion, shape_precision.numpy(force=True)
-
-    def cost(state: Motion) -> Float[Tensor, " P"]:
-        posed = body.posed_by_matrices(state.rotmats, state.betas[person], state.transl)
-        rows = row_costs(posed.keypoints, frames, weights, state.rotmats, state.transl)
-        if contact is not None:
-            rows = rows + contact_cost(contact, posed.keypoints)
-        if latent is not None:
-            rows = rows + latent_cost(latent, state.rotmats)
-        bend = _bend_cost(state, curvature)
-        total = rows.new_zeros(people).index_add(0, person, rows)
-        total = total.index_add(0, person[: len(bend)], bend)
-        return total + shape_precision * ((state.betas - start.betas) ** 2).sum(-1)
-
-    best = cost(motion)
-    damping = torch.full_like(best, _DAMPING)
-    active = torch.ones_like(best, dtype=torch.bool)
+    problem = _Problem(
+        chain=chain_of(body),
+        frames=frames,
+        timeline=timeline,
+        weights=weights,
+        curvature=curvature_of(timeline, weights),
+        contact=contact,
+        latent=latent,
+        betas=motion.betas,
+        shape_precision=shape_precision,
+    )
+    state = _evaluate(problem, motion)
+    damping = torch.full_like(state.cost, _DAMPING)
+    active = torch.ones_like(state.cost, dtype=torch.bool)
     for _ in range(max_iterations):
-        step = _step(body, frames, timeline, weights, curvature, contact, latent, motion, start,
-                     prior, damping)  # fmt: skip
+        step = _step(problem, state, damping)
         if step is None:
             damping = damping * 10
             if float(damping.min()) > 1e6:
                 break
             continue
-        trial = _retract(motion, *step)
-        trial_cost = cost(trial)
-        better = active & (trial_cost < best)
-        gain = (best - trial_cost) / best.clamp_min(1e-30)
-        motion = _select(better, person, trial, motion)
-        best = torch.where(better, trial_cost, best)
+        trial = _evaluate(problem, _retract(state.motion, *step))
+        change = (state.cost - trial.cost) / state.cost.clamp_min(1e-30)
+        better = trial.cost < state.cost
         damping = torch.where(better, (damping / 5).clamp_min(1e-8), damping * 8)
         # A step that loses as little has come to where the model is as good as it gets.
-        active &= ~(gain.abs() < relative_tolerance) & (damping < 1e6)
+        active &= ~(change.abs() < relative_tolerance) & (damping < 1e6)
+        if bool(better.all()):
+            state = trial
+        elif bool(better.any()):
+            kept = _select(better, timeline.person, trial.motion, state.motion)
+            state = _evaluate(problem, kept)
         if not bool(active.any()):
             break
-    return motion
+    return state.motion
 
 
-def measured_activity(
-    motion: Motion, timeline: Timeline, weights: Weights, *, usual: float, power: float, reach: int
-) -> Float[Tensor, " N"]:
-    """By how much people move more than usual: ``activity`` for a second round, from a first.
-
-    The smoother that suits someone who stands would freeze a runner's legs. What is left of
-    their angular accelerations after a first round tells the two apart; being smoothed already,
-    the lively have lost more of them, hence the power.
-
-    Args:
-        motion: what the first round found, with ``timeline.activity`` as it was there.
-        timeline: how rows follow each other.
-        weights: standard deviations of the accelerations.
-        usual: mean acceleration, in standard deviations, up to which the answer is 1.
-        power: of the ratio to it.
-        reach: rows before and after over which the mean is taken, of one person's.
-    """
-    curvature = _curvature(timeline, weights)
-    bend = _bend(motion, curvature)[:, 3:].square().mean(-1).sqrt()
-    known = curvature.factors[:, 1] != 0
-    row = torch.arange(len(timeline.person), device=bend.device)
-    starts = torch.searchsorted(timeline.person, timeline.person, right=False)
-    ends = torch.searchsorted(timeline.person, timeline.person, right=True)
-    low, high = torch.maximum(row - reach, starts), torch.minimum(row + reach + 1, ends)
-    total, count = (
-        torch.nn.functional.pad(values.double(), (2, 1)).cumsum(0)
-        for values in (bend * known, known)
-    )
-    mean = (total[high] - total[low]) / (count[high] - count[low]).clamp_min(1)
-    return (mean / usual).clamp_min(1).to(bend) ** power
-
-
-def _curvature(timeline: Timeline, weights: Weights) -> _Curvature:
-    time, linked = timeline.time_s, timeline.linked
-    both = linked[:-2] & linked[1:-1]
-    before, after = time.diff()[:-1], time.diff()[1:]
-    ones = torch.ones_like(before)
-    before, after = torch.where(both, before, ones), torch.where(both, after, ones)
-    half = (before + after) / 2
-    first, last = 1 / (before * half), 1 / (after * half)
-    known = both / timeline.activity[1:-1]
-    factors = torch.stack([first, -first - last, last], -1) * known[:, None]
-    std = torch.cat(
-        [
-            time.new_full((3,), weights.transl_std_m_s2),
-            time.new_full((3,), weights.root_std_rad_s2),
-            time.new_full((3 * len(ACTIVE),), weights.pose_std_rad_s2),
-        ]
-    )
-    return _Curvature(factors=factors, std=std, transl_huber=weights.transl_huber)
-
-
-def _bend(motion: Motion, curvature: _Curvature) -> Float[Tensor, "M D"]:
-    """Accelerations in standard deviations: translation, then the tangents of the rotations."""
-    f0, f1, f2 = (f[:, None] for f in curvature.factors.unbind(-1))
-    p = motion.transl
-    linear = f0 * p[:-2] + f1 * p[1:-1] + f2 * p[2:]
-    turned = motion.rotmats[:, _ROTATED]
-    steps = axis_angle_from_matrix(turned[:-1].transpose(-1, -2) @ turned[1:]).flatten(1)
-    angular = f2 * steps[1:] - f0 * steps[:-1]
-    return torch.cat([linear, angular], -1) / curvature.std
-
-
-def _bend_weight(bend: Float[Tensor, "M D"], curvature: _Curvature) -> Float[Tensor, "M D"]:
-    """Huber's weight of the translation, where a wrong cut may jump; 1 for rotations."""
-    size = bend[:, :3].norm(dim=-1, keepdim=True)
-    weight = torch.ones_like(bend)
-    weight[:, :3] = (curvature.transl_huber / size.clamp_min(1e-12)).clamp_max(1)
-    return weight
-
-
-def _bend_cost(motion: Motion, curvature: _Curvature) -> Float[Tensor, " M"]:
-    bend = _bend(motion, curvature)
-    size, limit = bend[:, :3].norm(dim=-1), curvature.transl_huber
-    linear = torch.where(size <= limit, size**2, 2 * limit * size - limit**2)
-    return linear + (bend[:, 3:] ** 2).sum(-1)
+def _evaluate(problem: _Problem, motion: Motion) -> _State:
+    frames, weights, person = problem.frames, problem.weights, problem.timeline.person
+    pose = pose_rows(problem.chain, motion.rotmats, motion.betas[person], motion.transl)
+    seen = sight(pose.keypoints, frames)
+    turned = pose_residual(motion.rotmats, frames, weights)
+    rows = row_costs(seen, turned, motion.transl, frames, weights)
+    if problem.contact is not None:
+        rows = rows + contact_cost(problem.contact, pose.keypoints)
+    if problem.latent is not None:
+        rows = rows + latent_cost(problem.latent, motion.rotmats)
+    bend = bend_of(motion, problem.curvature)
+    cost = rows.new_zeros(len(motion.betas)).index_add(0, person, rows)
+    cost = cost.index_add(0, person[: len(bend)], bend_cost(bend, problem.curvature))
+    if problem.shape_precision is not None:
+        moved = ((motion.betas - problem.betas) ** 2).sum(-1)
+        cost = cost + problem.shape_precision * moved
+    return _State(motion, pose, seen, turned, bend, cost)
 
 
 def _step(
-    body: BodyModel,
-    frames: Frames,
-    timeline: Timeline,
-    weights: Weights,
-    curvature: _Curvature,
-    contact: Contact | None,
-    latent: LatentPrior | None,
-    motion: Motion,
-    start: Motion,
-    prior: Float[np.ndarray, " P"],
-    damping: Float[Tensor, " P"],
+    problem: _Problem, state: _State, damping: Float[Tensor, " P"]
 ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "P 10"]] | None:
-    person = timeline.person
+    motion, curvature, person = state.motion, problem.curvature, problem.timeline.person
     group = person.numpy(force=True)
-    linear = body.linearise(motion.rotmats, motion.betas[person], motion.transl)
-    equations = keypoint_equations(linear, frames, weights)
+    equations = _equations(problem, state)
+    rows = normal_equations(equations, state.turned, motion.transl, problem.frames, problem.weights)
     matrix = BlockBand(len(group), NUM_MOTION, motion.transl.numpy(force=True).dtype)
-    if contact is not None:
-        equations = torch.cat([equations, floor_equations(contact, linear)], 1)
-    if latent is not None:
-        equations = torch.cat([equations, latent_equations(latent, motion.rotmats)], 1)
-    rows = normal_equations(equations, frames, weights, motion.rotmats, motion.transl)
-    if contact is not None:
-        still = still_equations(contact, linear)
-        rows.hessian.add_(still.hessian)
-        rows.gradient.add_(still.gradient)
-        matrix.add_next_blocks(still.ahead.numpy(force=True))
-    matrix.add_diagonal_blocks(rows.hessian.numpy(force=True))
+    matrix.set_diagonal_blocks(rows.hessian.numpy(force=True))
+    if problem.contact is not None:
+        contact = equations[:, _KEYPOINTS : _KEYPOINTS + NUM_CONTACT]
+        blocks = next_blocks(problem.contact, contact, _LEGS)
+        matrix.add_next_blocks(blocks.numpy(force=True))
     gradient = rows.gradient.numpy(force=True).copy()
-    bend = _bend(motion, curvature)
-    weight = (_bend_weight(bend, curvature) / curvature.std).numpy(force=True)
+    weight = (bend_weight(state.bend, curvature) / curvature.std).numpy(force=True)
     stiff = weight / curvature.std.numpy(force=True)
     factors = curvature.factors.numpy(force=True)
-    pull = weight * bend.numpy(force=True)
-    count = len(bend)
+    pull = weight * state.bend.numpy(force=True)
+    count = len(pull)
     for i in range(3):
         gradient[i : count + i] += factors[:, i, None] * pull
         for j in range(i, 3):
             product = (factors[:, i] * factors[:, j])[:, None] * stiff
             matrix.add_diagonals(product, i, j - i)
-    per_row = damping[person].numpy(force=True)[:, None]
-    matrix.diagonal()[...] *= 1 + per_row
+    matrix.diagonal()[...] *= 1 + damping[person].numpy(force=True)[:, None]
     matrix.diagonal()[...] += 1e-6
-    shape = rows.shape_hessian.new_zeros(len(motion.betas), 10, 10)
-    shape = shape.index_add(0, person, rows.shape_hessian).numpy(force=True)
-    slope = rows.shape_gradient.new_zeros(len(motion.betas), 10)
-    slope = slope.index_add(0, person, rows.shape_gradient).numpy(force=True)
-    slope = slope + prior[:, None] * (motion.betas - start.betas).numpy(force=True)
-    shape = shape + prior[:, None, None] * np.eye(10)
-    shape *= 1 + damping.numpy(force=True)[:, None, None] * np.eye(10)
-    solved = solve_bordered(matrix, -gradient, rows.border.numpy(force=True), shape, -slope, group)
+    people = len(motion.betas)
+    width = 0 if problem.shape_precision is None else NUM_SHAPE
+    shape = rows.shape_hessian.new_zeros(people, NUM_SHAPE, NUM_SHAPE)
+    shape = shape.index_add(0, person, rows.shape_hessian)
+    slope = rows.shape_gradient.new_zeros(people, NUM_SHAPE)
+    slope = slope.index_add(0, person, rows.shape_gradient)
+    if problem.shape_precision is not None:
+        slope = slope + problem.shape_precision[:, None] * (motion.betas - problem.betas)
+        shape.diagonal(dim1=-2, dim2=-1).add_(problem.shape_precision[:, None])
+    shape.diagonal(dim1=-2, dim2=-1).mul_(1 + damping[:, None])
+    solved = solve_bordered(
+        matrix,
+        -gradient,
+        rows.border[..., :width].numpy(force=True),
+        shape[:, :width, :width].numpy(force=True),
+        -slope[:, :width].numpy(force=True),
+        group,
+    )
     if solved is None:
         return None
-    like = motion.transl
-    return torch.from_numpy(solved[0]).to(like), torch.from_numpy(solved[1]).to(like)
+    betas_step = torch.zeros_like(motion.betas)
+    betas_step[:, :width] = torch.from_numpy(solved[1])
+    return torch.from_numpy(solved[0]).to(motion.transl), betas_step
+
+
+def _equations(problem: _Problem, state: _State) -> Float[Tensor, "N M E"]:
+    """All weighted rows: keypoints, then contact, then the learned prior."""
+    motion, person = state.motion, problem.timeline.person
+    count = _KEYPOINTS + (0 if problem.contact is None else NUM_CONTACT)
+    lever = levers(problem.chain, state.pose, motion.betas[person])
+    rows = lever.new_zeros(count, NUM_COLUMNS, len(person))
+    keypoint_equations(
+        rows[:_KEYPOINTS], problem.chain, state.pose, lever, state.sight, problem.weights
+    )
+    if problem.contact is not None:
+        contact_equations(rows[_KEYPOINTS:], problem.contact, problem.chain, state.pose, lever)
+    equations = rows.flatten(0, 1).T.contiguous().unflatten(1, (count, NUM_COLUMNS))
+    if problem.latent is not None:
+        learned = latent_equations(problem.latent, motion.rotmats)
+        equations = torch.cat([equations, learned], 1)
+    return equations
 
 
 def _retract(
@@ -282,7 +254,7 @@ def _retract(
 ) -> Motion:
     rotmats = motion.rotmats.clone()
     turns = matrix_from_axis_angle(step[:, 3:].unflatten(-1, (-1, 3)))
-    rotmats[:, _ROTATED] = rotmats[:, _ROTATED] @ turns
+    rotmats[:, TURNED] = rotmats[:, TURNED] @ turns
     return Motion(rotmats, motion.transl + step[:, :3], motion.betas + betas_step)
 
 

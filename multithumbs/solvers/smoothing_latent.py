@@ -8,13 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from multithumbs.geometry.rotations import axis_angle_from_matrix, left_jacobian
-from multithumbs.solvers.smoothing_terms import ACTIVE, NUM_MOTION
+from multithumbs.solvers.smoothing_chain import ACTIVE, NUM_MOTION, NUM_SHAPE
 
 LineariseLatent = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From poses (N, 63) of SMPL's joints 1 to 21 the latent code (N, Z) and its derivative
 (N, Z, 63)."""
 _JOINTS = 21
-_SHAPE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ def latent_equations(
     turn = torch.linalg.inv(left_jacobian(-pose))
     by_turn = torch.einsum("nzji,njik->nzjk", by_pose.unflatten(-1, (_JOINTS, 3)), turn)
     moved = [joint - 1 for joint in ACTIVE]
-    rows = code.new_zeros(*code.shape, NUM_MOTION + _SHAPE + 1)
+    rows = code.new_zeros(*code.shape, NUM_MOTION + NUM_SHAPE + 1)
     rows[..., 6:NUM_MOTION] = by_turn[:, :, moved].flatten(2)
     rows[..., -1] = code
     return rows / prior.std

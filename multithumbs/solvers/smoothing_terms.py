@@ -4,20 +4,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from multithumbs.body import PosedLinear
-from multithumbs.geometry.projection import MIN_DEPTH_M, project, projection_jacobian
+from multithumbs.geometry.projection import MIN_DEPTH_M
 from multithumbs.geometry.robust import geman_mcclure
 from multithumbs.geometry.rotations import axis_angle_from_matrix
-from multithumbs.solvers.priors import FREE_JOINTS
+from multithumbs.solvers.smoothing_chain import (
+    NUM_MOTION,
+    NUM_SHAPE,
+    TURNED,
+    Chain,
+    Pose,
+    by_turns,
+)
 
-ACTIVE = list(FREE_JOINTS)
-"""Joints besides the root that move; toes, wrists and hands stay as the fit left them."""
-NUM_MOTION = 6 + 3 * len(ACTIVE)
-"""Unknowns of a row: translation, root turn, turns of the active joints (right perturbations)."""
-_COLUMNS = [3 * joint + axis for joint in (0, *ACTIVE) for axis in range(3)]
+NUM_COLUMNS = NUM_MOTION + NUM_SHAPE + 1
+"""Of equations: by motion, by shape, residual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,17 @@ class Weights:
     """Acceleration, in its standard deviations, beyond which it counts linearly."""
 
 
+class Sight(NamedTuple):
+    """Keypoints as the camera sees them, rows last."""
+
+    residual: Float[Tensor, "23 2 N"]
+    """In standard deviations."""
+    weight: Float[Tensor, "23 N"]
+    """Confidence, 0 behind the camera."""
+    directions: Float[Tensor, "23 2 3 N"]
+    """Derivative of the residual by the keypoint."""
+
+
 class RowModel(NamedTuple):
     """Gauss-Newton model of each row by its motion (D) and by its person's shape."""
 
@@ -67,57 +81,90 @@ class RowModel(NamedTuple):
     shape_gradient: Float[Tensor, "N 10"]
 
 
-def motion_columns(by_rotation: Float[Tensor, "N M 24 3"]) -> Float[Tensor, "N M R"]:
-    """The columns of the joints that move, from derivatives by all 24 rotations."""
-    return by_rotation.flatten(-2)[..., _COLUMNS]
+def sight(keypoints: Float[Tensor, "23 3 N"], frames: Frames) -> Sight:
+    """Project the keypoints of all rows."""
+    pixels_from_world = (frames.K @ frames.cam_from_world[:, :3]).permute(1, 2, 0).contiguous()
+    std, seen = frames.uv_std.T[:, None], frames.uv.permute(1, 2, 0)
+    cam = (keypoints[:, None] * pixels_from_world[:, :3]).sum(2) + pixels_from_world[:, 3]
+    depth = cam[:, 2:].clamp_min(MIN_DEPTH_M)
+    uv = cam[:, :2] / depth
+    turned = pixels_from_world[:2, :3] - uv[:, :, None] * pixels_from_world[2, :3]
+    return Sight(
+        residual=(uv - seen) / std,
+        weight=frames.uv_weight.T * (cam[:, 2] > MIN_DEPTH_M),
+        directions=turned / (depth * std)[:, :, None],
+    )
 
 
 def row_costs(
-    keypoints: Float[Tensor, "N 23 3"],
+    sight: Sight,
+    turned: Float[Tensor, "N D_minus_3"],
+    transl: Float[Tensor, "N 3"],
     frames: Frames,
     weights: Weights,
-    rotmats: Float[Tensor, "N 24 3 3"],
-    transl: Float[Tensor, "N 3"],
 ) -> Float[Tensor, " N"]:
-    """Cost of each row on its own, given its posed keypoints."""
-    residual, in_front = _reprojection(keypoints, frames)
-    squared = (residual**2).sum(-1)
-    loss, _ = geman_mcclure(squared, weights.robust_scale)
-    cost = (frames.uv_weight * in_front * loss).sum(-1)
-    turned = _pose_residual(rotmats, frames, weights)
+    """Cost of each row on its own; ``turned`` is `pose_residual`."""
+    loss, _ = geman_mcclure((sight.residual**2).sum(1), weights.robust_scale)
     off = transl - frames.transl
-    place = torch.einsum("ni,nij,nj->n", off, frames.transl_precision, off)
-    return cost + frames.pose_weight * (turned**2).sum(-1) + place
+    place = (off * (frames.transl_precision @ off[..., None])[..., 0]).sum(-1)
+    return (sight.weight * loss).sum(0) + frames.pose_weight * (turned**2).sum(-1) + place
+
+
+def pose_residual(
+    rotmats: Float[Tensor, "N 24 3 3"], frames: Frames, weights: Weights
+) -> Float[Tensor, "N D_minus_3"]:
+    """Turn from the monocular rotation, in standard deviations; its derivative is taken as 1."""
+    turn = frames.rotmats[:, TURNED].transpose(-1, -2) @ rotmats[:, TURNED]
+    flat = axis_angle_from_matrix(turn).flatten(1)
+    return flat / _pose_std(flat, weights)
 
 
 def keypoint_equations(
-    linear: PosedLinear, frames: Frames, weights: Weights
-) -> Float[Tensor, "N 46 E"]:
-    """Weighted rows ``[by motion | by shape | residual]`` of the reprojection."""
-    residual, in_front = _reprojection(linear.keypoints, frames)
-    _, robust = geman_mcclure((residual**2).sum(-1), weights.robust_scale)
-    root = (frames.uv_weight * in_front * robust).sqrt()[..., None]
-    cam = _in_camera(linear.keypoints, frames)
-    by_world = projection_jacobian(cam, frames.K) @ frames.cam_from_world[:, None, :3, :3]
-    by_world = by_world * (root / frames.uv_std[..., None])[..., None]
-    by_rotation = (by_world @ linear.keypoints_by_rotation.flatten(-2))[..., _COLUMNS]
-    by_shape = by_world @ linear.keypoints_by_betas
-    off = (residual * root)[..., None]
-    return torch.cat([by_world, by_rotation, by_shape, off], -1).flatten(1, 2)
+    out: Float[Tensor, "46 E N"],
+    chain: Chain,
+    pose: Pose,
+    levers: Float[Tensor, "L 3 N"],
+    sight: Sight,
+    weights: Weights,
+) -> None:
+    """Fill in weighted rows ``[by motion | by shape | residual]`` of the reprojection."""
+    _, robust = geman_mcclure((sight.residual**2).sum(1), weights.robust_scale)
+    root = (sight.weight * robust).sqrt()[:, None]
+    directions = sight.directions * root[:, :, None]
+    turns = by_turns(pose.axes[chain.pair_joint], levers, directions[chain.pair_point])
+    fill_turns(out, turns, chain.pair_point, chain.pair_column)
+    rows = out.view(*directions.shape[:2], *out.shape[1:])
+    rows[:, :, :3] = directions
+    shape = rows[:, :, NUM_MOTION : NUM_MOTION + NUM_SHAPE]
+    for axis in range(3):
+        shape.addcmul_(directions[:, :, None, axis], pose.by_betas[:, None, :, axis])
+    rows[:, :, -1] = sight.residual * root
+
+
+def fill_turns(
+    out: Float[Tensor, "M E N"],
+    turns: Float[Tensor, "L R 3 N"],
+    point: Int64[Tensor, " L"],
+    column: Int64[Tensor, " L"],
+) -> None:
+    """Write derivatives of (point, joint) pairs; ``R`` rows belong to one point."""
+    rows, three = (torch.arange(n, device=out.device) for n in turns.shape[1:3])
+    row = point[:, None] * len(rows) + rows
+    entry = row[..., None] * out.shape[1] + column[:, None, None] + three
+    out.view(-1, out.shape[-1]).index_copy_(0, entry.flatten(), turns.flatten(0, 2))
 
 
 def normal_equations(
     equations: Float[Tensor, "N M E"],
+    turned: Float[Tensor, "N D_minus_3"],
+    transl: Float[Tensor, "N 3"],
     frames: Frames,
     weights: Weights,
-    rotmats: Float[Tensor, "N 24 3 3"],
-    transl: Float[Tensor, "N 3"],
 ) -> RowModel:
     """One product gives all blocks; the priors on pose and place are added to it."""
     product = equations.transpose(-1, -2) @ equations
-    motion, shape = slice(NUM_MOTION), slice(NUM_MOTION, NUM_MOTION + 10)
+    motion, shape = slice(NUM_MOTION), slice(NUM_MOTION, NUM_MOTION + NUM_SHAPE)
     hessian, gradient = product[:, motion, motion], product[:, motion, -1]
-    turned = _pose_residual(rotmats, frames, weights)
     std = _pose_std(turned, weights)
     hessian.diagonal(dim1=-2, dim2=-1)[:, 3:] += frames.pose_weight[:, None] / std**2
     gradient[:, 3:] += frames.pose_weight[:, None] * turned / std
@@ -133,31 +180,7 @@ def normal_equations(
     )
 
 
-def _in_camera(points: Float[Tensor, "N K 3"], frames: Frames) -> Float[Tensor, "N K 3"]:
-    rotation, shift = frames.cam_from_world[:, :3, :3], frames.cam_from_world[:, None, :3, 3]
-    return points @ rotation.transpose(-1, -2) + shift
-
-
-def _reprojection(
-    keypoints: Float[Tensor, "N 23 3"], frames: Frames
-) -> tuple[Float[Tensor, "N 23 2"], Float[Tensor, "N 23"]]:
-    """Residuals in standard deviations, and 1 where the point is in front of the camera."""
-    cam = _in_camera(keypoints, frames)
-    off = project(cam, frames.K) - frames.uv
-    return off / frames.uv_std[..., None], (cam[..., 2] > MIN_DEPTH_M).to(off)
-
-
 def _pose_std(like: Tensor, weights: Weights) -> Float[Tensor, " D_minus_3"]:
-    std = like.new_full((3 + 3 * len(ACTIVE),), weights.pose_std_rad)
+    std = like.new_full((NUM_MOTION - 3,), weights.pose_std_rad)
     std[:3] = weights.root_std_rad
     return std
-
-
-def _pose_residual(
-    rotmats: Float[Tensor, "N 24 3 3"], frames: Frames, weights: Weights
-) -> Float[Tensor, "N D_minus_3"]:
-    """Turn from the monocular rotation, in standard deviations; its derivative is taken as 1."""
-    chosen = [0, *ACTIVE]
-    turn = frames.rotmats[:, chosen].transpose(-1, -2) @ rotmats[:, chosen]
-    flat = axis_angle_from_matrix(turn).flatten(1)
-    return flat / _pose_std(flat, weights)

@@ -7,8 +7,10 @@ import torch
 
 from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
 from multithumbs.geometry.rotations import matrix_from_axis_angle
-from multithumbs.solvers.smoothing import Motion, Timeline, measured_activity, smooth
-from multithumbs.solvers.smoothing_terms import ACTIVE, Frames, Weights
+from multithumbs.solvers.smoothing import smooth
+from multithumbs.solvers.smoothing_acceleration import Motion, Timeline, measured_activity
+from multithumbs.solvers.smoothing_chain import ACTIVE
+from multithumbs.solvers.smoothing_terms import Frames, Weights
 
 WEIGHTS = Weights(
     robust_scale=3.0, root_std_rad=0.2, pose_std_rad=0.2, transl_std_m_s2=2.0,

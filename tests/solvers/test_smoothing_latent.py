@@ -6,8 +6,8 @@ import torch
 from multithumbs.body import EMBEDDED_BODY, load_body
 from multithumbs.geometry.rotations import matrix_from_axis_angle
 from multithumbs.solvers.smoothing_adamw import Bodies, Crossing, loss
+from multithumbs.solvers.smoothing_chain import ACTIVE, NUM_MOTION
 from multithumbs.solvers.smoothing_latent import LatentPrior, latent_cost, latent_equations
-from multithumbs.solvers.smoothing_terms import ACTIVE, NUM_MOTION
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

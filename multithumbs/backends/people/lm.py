@@ -17,7 +17,8 @@ from multithumbs.config.people import LmPeopleConfig
 from multithumbs.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from multithumbs.models.vposer import VPoser
 from multithumbs.solvers.contact_detect import stand
-from multithumbs.solvers.smoothing import Motion, Timeline, measured_activity, smooth
+from multithumbs.solvers.smoothing import smooth
+from multithumbs.solvers.smoothing_acceleration import Motion, Timeline, measured_activity
 from multithumbs.solvers.smoothing_contact import SOLE_KEYPOINTS, Contact
 from multithumbs.solvers.smoothing_latent import LatentPrior
 from multithumbs.solvers.smoothing_terms import Frames, Weights
@@ -139,7 +140,9 @@ def _solve_piece(
         weights,
         motion,
         contact,
-        shape_precision=tensor(np.where(known, KEEP_SHAPE, config.betas_std**-2.0)),
+        shape_precision=None
+        if known.all()
+        else tensor(np.where(known, KEEP_SHAPE, config.betas_std**-2.0)),
         max_iterations=config.max_iterations
         if contact is not None
         else min(FIRST_ROUND, config.max_iterations),
