@@ -10,7 +10,7 @@ from typing import Final
 from multithumbs.bench.geometry import solve
 from multithumbs.bench.methods import METHODS, Method
 from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
-from multithumbs.errors import ConfigError
+from multithumbs.errors import ArtifactError, ConfigError
 from multithumbs.evaluation.clip_scores import UNITS, clip_scores
 from multithumbs.evaluation.tables import Case, TableRow, table_rows
 from multithumbs.export.result import load_result, save_result
@@ -104,6 +104,8 @@ def _solved(
         error = ""
         try:
             save_result(solve(method, clip, body), file)
+        except (OSError, ArtifactError):  # of the disk, not of the method: nothing to remember
+            raise
         except Exception as failure:  # noqa: BLE001 - a failed case is a row, not the end
             error = f"{type(failure).__name__}: {failure}"
         known = {"key": key, SECONDS: time.perf_counter() - began, "error": error}

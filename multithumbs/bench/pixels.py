@@ -34,9 +34,9 @@ SECONDS: Final = "seconds"
 METHODS: Final[dict[str, tuple[str, ...]]] = {
     "ours": (),
     "literal": (
-        "alignment=adamw", "cameras=literal", "people=adamw", "identities.speed_m_s=0",
-        "identities.max_walk_m=0", "identities.velocity_memory_s=0",
-        "identities.across_islands=false",
+        "alignment=adamw", "cameras=literal", "people=adamw", "identities.max_of_depth=0",
+        "identities.speed_m_s=0", "identities.run_m_s=0", "identities.max_walk_m=0",
+        "identities.velocity_memory_s=0", "identities.across_islands=false",
     ),
     "ours-without-cameras": ("cameras=literal",),
 }  # fmt: skip

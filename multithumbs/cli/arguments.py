@@ -143,6 +143,9 @@ def _add_run_options(command: argparse.ArgumentParser, *, span: bool = True) -> 
     command.add_argument("--json-log", action="store_true", help="progress as JSON lines on stderr")
 
 
+_NAMES = "default: all; an unknown one is answered with those that there are"
+
+
 def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
     command = _command(
         commands, "bench", "The cross-shot benchmark: scenes whose truth is exact, and baselines."
@@ -156,12 +159,13 @@ def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
     ):
         suite = suites.add_parser(name, help=text, description=text, allow_abbrev=False)
         suite.set_defaults(suite=name)
-        suite.add_argument("--out", type=Path, required=True, metavar="DIR", help="what is written")
+        place = {"metavar": "FILE", "help": "the page"}
+        if name != "results":
+            place = {"metavar": "DIR", "help": "what is written"}
+        suite.add_argument("--out", type=Path, required=True, **place)
         if name in ("oracle", "pixels"):
-            suite.add_argument(
-                "--scenes", nargs="+", default=[], metavar="NAME", help="default: all"
-            )
-            suite.add_argument("--methods", nargs="+", default=[], metavar="NAME")
+            suite.add_argument("--scenes", nargs="+", default=[], metavar="NAME", help=_NAMES)
+            suite.add_argument("--methods", nargs="+", default=[], metavar="NAME", help=_NAMES)
             suite.add_argument("--seeds", type=_count, default=1, metavar="N", help="per scene")
             suite.add_argument(
                 "--first-seed", type=_index, default=1, metavar="N",

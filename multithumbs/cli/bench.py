@@ -16,7 +16,7 @@ def bench(arguments: argparse.Namespace) -> int:
     """Run one suite, print its table and write it."""
     from multithumbs.bench import oracle, pixels, speed
     from multithumbs.bench.provenance import provenance
-    from multithumbs.evaluation.tables import ALL, save_tables
+    from multithumbs.evaluation.tables import ALL, check_writable, save_tables
 
     console = answers()
     report: Callable[[str], None] = console.print
@@ -26,6 +26,7 @@ def bench(arguments: argparse.Namespace) -> int:
         path = write_results(arguments.tables, arguments.out)
         console.print(f"{path}")
         return 0
+    check_writable(arguments.out)
     detail = ""
     if arguments.suite == "speed":
         rows = speed.run_speed(cuts=arguments.cuts, most=arguments.rows, report=report)

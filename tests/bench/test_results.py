@@ -1,0 +1,38 @@
+"""The page of results: suites from several folders, origins told, gaps refused."""
+
+import pytest
+
+from multithumbs.bench.results import write_results
+from multithumbs.errors import ArtifactError
+from multithumbs.evaluation.tables import save_tables, table_rows
+
+
+def run(folder, method, value, suite="oracle"):
+    rows = table_rows(suite, {("zoom", 1, method): {"ids": value}}, {}, {"ids": "count"})
+    save_tables(rows, folder, header=f"made at {folder.name}\n\n")
+    return folder
+
+
+def test_methods_of_one_suite_that_were_run_apart_share_a_table(tmp_path):
+    literal = run(tmp_path / "first", "literal", 4.0)
+    ours = run(tmp_path / "second", "ours", 1.0)
+    speed = run(tmp_path / "third", "lm", 2.0, suite="speed")
+    page = write_results([literal, ours, speed], tmp_path / "results.md").read_text()
+    assert page.count("## oracle\n") == page.count("## speed\n") == 1
+    assert "- `literal`: made at first\n- `ours`: made at second\n" in page
+    both = page.split("### oracle: zoom (1 clips)")[1].split("##")[0]
+    assert [line.split(" |")[0] for line in both.splitlines() if line.startswith("| ")] == [
+        "| method", "| ours", "| literal",
+    ]  # fmt: skip
+    assert "| ours | 1.00 |" in both
+    assert "| literal | 4.00 |" in both
+
+
+def test_a_folder_that_is_no_whole_table_is_refused(tmp_path):
+    folder = run(tmp_path / "run", "ours", 1.0)
+    (folder / "table.md").unlink()
+    with pytest.raises(ArtifactError, match="run the suite again"):
+        write_results([folder], tmp_path / "results.md")
+    with pytest.raises(ArtifactError, match="no table"):
+        write_results([tmp_path], tmp_path / "results.md")
+    assert not (tmp_path / "results.md").exists()
