@@ -86,7 +86,7 @@ class LmPeopleConfig(PosePriorConfig):
     relative_tolerance: float = Field(default=1e-2, gt=0, lt=1)
     """A person is done once a step gains less than this fraction of their cost."""
     rows_at_once: int = Field(default=300, ge=50, le=100000)
-    """Rows solved together; bounds memory (about 0.25 MB a row)."""
+    """Rows solved together; bounds memory (about 0.1 MB a row)."""
     overlap_s: float = Field(default=1.0, gt=0, le=10)
     """Overlap of the pieces of a longer sequence, blended (seconds)."""
     keypoint_std_m: float = Field(default=0.03, gt=0, le=1)
