@@ -1,14 +1,15 @@
-"""How many threads torch uses while a solver runs."""
+"""How many threads torch and BLAS use while a solver runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on a single core, for many small operations.
+    """Torch and BLAS on a single core, for many small operations.
 
     Two threads that meet after every one of them took ten times as long as one on a busy
     machine with two cores.
@@ -16,6 +17,7 @@ def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)
