@@ -17,13 +17,14 @@ class RecognitionConfig(StageConfig):
     which says position, facing and pose in one number."""
     distance_weight: float = Field(default=1.0, ge=0, le=100)
     """Weight of D, metres (Eq. 8)."""
-    appearance_weight: float = Field(default=0.2, ge=0, le=100)
-    """Weight of A, the mean colour difference over texels seen in both textures, 0 to 1."""
+    appearance_weight: float = Field(default=2.0, ge=0, le=100)
+    """Weight of A, the mean colour difference over texels seen in both textures, 0 to 1. The
+    paper's 0.2 is of its own textures; with ours it would move a link by two centimetres."""
     pose_weight: float = Field(default=0.35, ge=0, le=100)
     """Weight of P, the mean rotation difference in radians over joints visible in both."""
     max_distance_m: float = Field(default=1.0, gt=0, le=100)
     """Pairs farther apart are dropped (the paper's tau), metres."""
-    max_of_depth: float = Field(default=0.2, ge=0, le=1)
+    max_of_depth: float = Field(default=0.25, ge=0, le=1)
     """The same as a share of the distance from the camera, where that is more: a monocular
     body's place errs by a share of its depth. 0: the paper's tau everywhere."""
 

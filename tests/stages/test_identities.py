@@ -217,15 +217,15 @@ def test_people_keep_their_place_across_a_cut_and_newcomers_are_new():
 
 
 def test_beyond_tau_nobody_is_matched():
-    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), Seen(1, 30, 60, (0.9, 0, 5))])
-    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), Seen(1, 30, 60, (1.1, 0, 5))])
+    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), Seen(1, 30, 60, (0.9, 0, 3))])
+    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), Seen(1, 30, 60, (1.1, 0, 3))])
     assert near == [0, 0]
     assert far == [0, 1]
 
 
 def test_far_from_the_camera_tau_is_a_share_of_the_depth():
-    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (1.9, 0, 10))])
-    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (2.1, 0, 10))])
+    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (2.4, 0, 10))])
+    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (2.6, 0, 10))])
     assert near == [0, 0]
     assert far == [0, 1]
 
