@@ -28,8 +28,9 @@ class FacingConfig(StageConfig):
     """Of turning round."""
     turn_rate: float = Field(default=8.0, gt=0, le=100)
     """Fastest change of the width, per second."""
-    leap_cost: float = Field(default=40.0, ge=0, le=1000)
-    """Of turning round faster than that, per width beyond it."""
+    leap_cost: float = Field(default=12.0, ge=0, le=1000)
+    """Of turning round faster than that, per width beyond it: what two thirds of a second of
+    readings outweigh."""
     window_s: float = Field(default=0.2, ge=0, le=10)
     """The usual width is the median over this long before and after (seconds)."""
     max_deviation: float = Field(default=0.4, gt=0, le=10)
