@@ -5,7 +5,7 @@ on the same objective (Eq. 1 alone), timed over stages 2 and 3. Post-processing:
 at growing lengths, `lm` and the paper's AdamW (its time per iteration is measured on
 `TIMED_ITERATIONS` and scaled to the configured number: it is linear in them). Seconds are the
 process's own, so that a busy machine changes ratios little. Memory is what a child process adds at
-most while it solves, after a warm-up on `WARM_ROWS`: how it grows with the length, not all it needs.
+most while it solves, after a warm-up on `WARM_ROWS`: how it grows, not all that it needs.
 """
 
 import multiprocessing
