@@ -16,6 +16,7 @@ from multithumbs.body.storage import read_body_file
 from multithumbs.config.compose import dump
 from multithumbs.config.root import Config
 from multithumbs.errors import BackendUnavailable
+from multithumbs.io.atomic import sweep
 from multithumbs.io.video_index import file_sha256
 from multithumbs.publish import publish
 from multithumbs.runner import (
@@ -168,6 +169,7 @@ def run_video(
     sha256 = file_sha256(video)
     folder = clip_folder(out, video, sha256)
     with locked(folder):
+        sweep(folder)
         clip = _open(video, folder, sha256, progress)
         job = Job(
             video=clip.video,

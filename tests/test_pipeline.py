@@ -112,7 +112,7 @@ def test_death_at_any_moment(clip: Path, finished: Path, tmp_path: Path) -> None
     command = [sys.executable, "-m", "multithumbs.cli", "run", str(clip), "--out", str(tmp_path)]
     deaths = (
         ("detections", signal.SIGKILL),
-        ("odometry", signal.SIGINT),
+        ("keypoints", signal.SIGINT),
         ("overlay", signal.SIGKILL),
     )
     for stage, death in deaths:
