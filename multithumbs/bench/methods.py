@@ -47,11 +47,15 @@ class Method:
 _UNRELATED: Final = PoseGraphCamerasConfig(
     revisits=RevisitConfig(enabled=False), room=RoomConfig(enabled=False)
 )
-_BY_LOOKS: Final = HungarianIdentitiesConfig(
+BY_LOOKS: Final = HungarianIdentitiesConfig(
     max_island_difference=0.25, min_island_margin=0.0, min_island_texels=0.03
 )
-_AS_PRINTED: Final = HungarianIdentitiesConfig(
+"""Re-ID where no cut is related."""
+AS_PRINTED: Final = HungarianIdentitiesConfig(
     appearance_weight=0.2,
+    texture_cell=1,
+    reach=1.0,
+    max_cost=1000.0,
     max_of_depth=0.0,
     speed_m_s=0.0,
     run_m_s=0.0,
@@ -59,10 +63,10 @@ _AS_PRINTED: Final = HungarianIdentitiesConfig(
     velocity_memory_s=0.0,
     across_islands=False,
 )
+"""Re-ID of the paper: Eq. 7-8, pairs beyond tau dropped."""
 _DISTANCE: Final = HungarianIdentitiesConfig(
-    appearance_weight=0.0, absent_appearance_weight=0.0, max_absent_difference=1.0,
-    pose_weight=0.0, across_islands=False,
-)  # fmt: skip
+    appearance_weight=0.0, max_absent_difference=1.0, pose_weight=0.0, across_islands=False
+)
 
 _PAPER_SCALE: Final = VggtBoundariesConfig(
     scale="paper", max_log_spread=5.0, common_place=CommonPlaceConfig(required=False)
@@ -85,7 +89,7 @@ METHODS: Final[dict[str, Method]] = {
             alignment=AdamWAlignmentConfig(),
             boundaries=_PAPER_SCALE,
             cameras=LiteralCamerasConfig(),
-            identities=_AS_PRINTED,
+            identities=AS_PRINTED,
             people=AdamWPeopleConfig(),
         ),
         Method(
@@ -93,14 +97,14 @@ METHODS: Final[dict[str, Method]] = {
             title="no cross-shot step; people joined by appearance alone",
             aligned_by="nothing",
             cameras=_UNRELATED,
-            identities=_BY_LOOKS,
+            identities=BY_LOOKS,
         ),
         Method(
             name="multishot",
             title="Pavlakos et al. 2022, Eq. 1-3: smooth canonical bodies, person by person",
             aligned_by="nothing",
             cameras=_UNRELATED,
-            identities=_BY_LOOKS,
+            identities=BY_LOOKS,
             post="canonical",
         ),
         replace(

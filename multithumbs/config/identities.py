@@ -17,16 +17,22 @@ class RecognitionConfig(StageConfig):
     which says position, facing and pose in one number."""
     distance_weight: float = Field(default=1.0, ge=0, le=100)
     """Weight of D, metres (Eq. 8)."""
-    appearance_weight: float = Field(default=2.0, ge=0, le=100)
+    appearance_weight: float = Field(default=6.0, ge=0, le=100)
     """Weight of A, the mean colour difference over texels seen in both textures, 0 to 1. The
     paper's 0.2 is of its own textures; with ours it would move a link by two centimetres."""
     pose_weight: float = Field(default=0.35, ge=0, le=100)
     """Weight of P, the mean rotation difference in radians over joints visible in both."""
     max_distance_m: float = Field(default=1.0, gt=0, le=100)
-    """Pairs farther apart are dropped (the paper's tau), metres."""
+    """The distance that counts as one in Eq. 8 (the paper's tau), metres."""
+    reach: float = Field(default=1.5, ge=1, le=100)
+    """Pairs so many times farther apart are dropped (the paper's 1); up to there, all cues
+    decide together."""
+    max_cost: float = Field(default=2.3, gt=0, le=1000)
+    """Cost (Eq. 8) at which a link is as likely as none. One sure link is not given up for two
+    poor ones, as it would be if as many people as possible had to be linked."""
     max_of_depth: float = Field(default=0.25, ge=0, le=1)
-    """The same as a share of the distance from the camera, where that is more: a monocular
-    body's place errs by a share of its depth. 0: the paper's tau everywhere."""
+    """`max_distance_m` as a share of the distance from the camera, where that is more: a
+    monocular body's place errs by a share of its depth. 0: the paper's tau everywhere."""
 
     speed_m_s: float = Field(default=0.6, ge=0, le=20)
     """How much farther apart a person may be per second unseen, metres per second."""
@@ -46,16 +52,16 @@ class RecognitionConfig(StageConfig):
     someone half hidden, and no end of a track."""
     velocity_memory_s: float = Field(default=0.3, ge=0, le=10)
     """Time over which the velocity of an unseen person is carried on, seconds."""
-    absent_appearance_weight: float = Field(default=2.0, ge=0, le=100)
-    """Weight of A where the person was absent: the place says less."""
     max_absent_difference: float = Field(default=0.25, ge=0, le=1)
     """Largest A of a link over an absence."""
     fragment_distance_m: float = Field(default=0.6, gt=0, le=100)
-    """`max_distance_m` for tracks of one shot, which the tracker itself did not join."""
+    """`max_distance_m` at most for tracks of one shot, which the tracker itself did not join."""
 
+    texture_cell: int = Field(default=4, ge=1, le=1024)
+    """Colours are compared averaged over squares of so many texels of the UV map."""
     min_shared_texels: float = Field(default=0.03, gt=0, le=1)
     """Share of the UV map that both textures must have seen, or A counts as unknown."""
-    unknown_difference: float = Field(default=0.15, ge=0, le=1)
+    unknown_difference: float = Field(default=0.12, ge=0, le=1)
     """A where it is unknown."""
     unknown_pose_rad: float = Field(default=0.3, ge=0, le=3.2)
     """P where it is unknown, radians."""
@@ -66,7 +72,7 @@ class RecognitionConfig(StageConfig):
     """Whether people may be recognised by appearance alone where worlds are not connected."""
     max_island_difference: float = Field(default=0.07, ge=0, le=1)
     """Largest A of such a link."""
-    min_island_margin: float = Field(default=0.05, ge=0, le=1)
+    min_island_margin: float = Field(default=0.03, ge=0, le=1)
     """Every other candidate must differ by at least this much more."""
     min_island_texels: float = Field(default=0.15, gt=0, le=1)
     """`min_shared_texels` for such a link."""
@@ -89,8 +95,8 @@ class GeometricIdentitiesConfig(RecognitionConfig):
     """The mean over joints visible in both, or the roots."""
     appearance_weight: float = Field(default=0.0, ge=0, le=0)
     """None: looks do not count."""
-    absent_appearance_weight: float = Field(default=0.0, ge=0, le=0)
-    """None."""
+    reach: float = Field(default=1.0, ge=1, le=100)
+    """As the paper's: nothing else decides beyond the tolerance."""
     max_absent_difference: float = Field(default=1.0, ge=0, le=1)
     """No limit."""
     pose_weight: float = Field(default=0.0, ge=0, le=100)

@@ -75,11 +75,14 @@ def texture_difference(
     weight_a: Float[np.ndarray, "A T T"],
     rgb_b: UInt8[np.ndarray, "B T T 3"],
     weight_b: Float[np.ndarray, "B T T"],
+    cell: int,
 ) -> tuple[Float[np.ndarray, "A B"], Float[np.ndarray, "A B"]]:
     """A of Eq. 8 and the share of the map that it rests on.
 
-    Mean absolute difference of colours in [0, 1] over texels seen in both, after one gain per
-    pair of textures: shots differ in exposure. A is NaN where no texel is shared.
+    Mean absolute difference of colours in [0, 1], after one gain per pair of textures: shots
+    differ in exposure. Colours are first averaged over squares of ``cell`` texels, of what was
+    seen in both: a texel's own noise, and that of where it lies on the body, would hide what
+    tells two people apart. A is NaN where no texel is shared.
     """
     size = rgb_a.shape[1]
     difference = np.full((len(rgb_a), len(rgb_b)), np.nan)
@@ -89,7 +92,14 @@ def texture_difference(
         seen = weight > 0
         if not seen.any():
             continue
-        a, b, w = rgb_a[i][seen] / 255, rgb_b[j][seen] / 255, weight[seen]
+        weight = np.where(seen, weight, 0.0)
+        total = _cells(weight, cell)
+        filled = total > 0
+        a, b = (
+            _cells(weight[..., None] * rgb, cell)[filled] / (255 * total[filled, None])
+            for rgb in (rgb_a[i], rgb_b[j])
+        )
+        w = total[filled]
         gain = _mean(b.mean(1), w) / max(_mean(a.mean(1), w), 1e-3)
         # Half of the gain on either side keeps the difference symmetric.
         half = float(np.clip(gain, 0.5, 2.0)) ** 0.5
@@ -100,6 +110,12 @@ def texture_difference(
     return difference, share
 
 
+def _cells(values: Float[np.ndarray, "T T *C"], cell: int) -> Float[np.ndarray, "S S *C"]:
+    """Sums over squares of ``cell`` texels; the last ones may be smaller."""
+    starts = np.arange(0, len(values), cell)
+    return np.add.reduceat(np.add.reduceat(values, starts, axis=0), starts, axis=1)
+
+
 def _mean(values: Float64[np.ndarray, " N"], weights: Float64[np.ndarray, " N"]) -> float:
     return float((values * weights).sum() / weights.sum())
 
@@ -107,14 +123,15 @@ def _mean(values: Float64[np.ndarray, " N"], weights: Float64[np.ndarray, " N"])
 def match(
     cost: Float[np.ndarray, "A B"], allowed: Bool[np.ndarray, "A B"], no_match: float, scale: float
 ) -> Links:
-    """The cheapest one-to-one matching of allowed pairs (the Hungarian algorithm).
+    """The likeliest one-to-one matching of allowed pairs (the Hungarian algorithm).
 
+    A pair left alone costs ``no_match``, so that one sure link is not given up for two poor ones.
     A link's confidence is that of a softmax (``scale`` in units of cost) between it and the best
-    alternative of either partner: another allowed pair, or nobody at cost ``no_match``.
+    alternative of either partner: another allowed pair, or nobody.
     """
     usable = np.where(allowed, cost, FORBIDDEN)
-    row, column = linear_sum_assignment(usable)
-    kept = allowed[row, column]
+    row, column = linear_sum_assignment(np.minimum(usable - no_match, 0.0))
+    kept = usable[row, column] < no_match
     row, column = row[kept].astype(np.int64), column[kept].astype(np.int64)
     chosen = cost[row, column]
     others = usable.copy()

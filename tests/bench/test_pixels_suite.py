@@ -69,6 +69,7 @@ def test_methods_share_a_folder_and_neighbours_their_stages(suite, tmp_path):
     assert suite.rendered == ["zoom"]
     assert suite.calls == [
         ("lm", "pose_graph", ()),
+        ("lm", "pose_graph", ()),
         ("lm", "literal", ()),
         ("adamw", "literal", ()),
     ]
@@ -100,7 +101,7 @@ def test_stages_of_changed_code_are_computed_anew_once(
     code = pixels._code().model_copy(update={changed: "other"})
     monkeypatch.setattr(pixels, "_code", lambda: code)
     run(tmp_path)
-    assert [call[2] for call in suite.calls] == [redone, (), ()]
+    assert [call[2] for call in suite.calls] == [redone, (), (), ()]
 
 
 def test_a_redo_that_was_interrupted_begins_again(suite, tmp_path, monkeypatch):

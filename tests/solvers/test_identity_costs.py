@@ -41,18 +41,32 @@ def test_texture_difference_ignores_exposure_but_not_hue():
     a = textures((120, 60, 60))
     darker = textures((84, 42, 42))
     other = textures((60, 60, 120))
-    same, share = texture_difference(*a, *darker)
+    same, share = texture_difference(*a, *darker, 1)
     assert same[0, 0] < 0.01
     assert share[0, 0] == 1
-    assert texture_difference(*a, *other)[0][0, 0] > 0.1
-    assert texture_difference(*darker, *a)[0][0, 0] == pytest.approx(same[0, 0])
+    assert texture_difference(*a, *other, 1)[0][0, 0] > 0.1
+    assert texture_difference(*darker, *a, 1)[0][0, 0] == pytest.approx(same[0, 0])
+
+
+def test_noise_of_single_texels_does_not_hide_that_two_textures_are_one():
+    rng = np.random.default_rng(0)
+    a, b, other = np.full((3, 1, 32, 32, 3), (120.0, 60.0, 60.0))
+    other[:, :16] = (140, 45, 60)
+    a, b, other = (
+        (rgb + rng.normal(0, 20, rgb.shape)).clip(0, 255).astype(np.uint8) for rgb in (a, b, other)
+    )
+    seen = np.ones((1, 32, 32))
+    texels = [texture_difference(a, seen, c, seen, 1)[0][0, 0] for c in (b, other)]
+    cells = [texture_difference(a, seen, c, seen, 4)[0][0, 0] for c in (b, other)]
+    assert cells[0] < 0.5 * texels[0]
+    assert cells[1] / cells[0] > 1.5 > texels[1] / texels[0]
 
 
 def test_texture_difference_is_unknown_where_nothing_is_shared():
     rgb, weight = textures((120, 60, 60))
     left, right = weight.copy(), weight.copy()
     left[:, :, :4], right[:, :, 4:] = 0, 0
-    difference, share = texture_difference(rgb, left, rgb, right)
+    difference, share = texture_difference(rgb, left, rgb, right, 1)
     assert np.isnan(difference[0, 0])
     assert share[0, 0] == 0
 
@@ -62,13 +76,13 @@ def test_texture_difference_looks_at_mutually_visible_texels_only():
     (a, seen_a), (b, seen_b) = textures((120, 60, 60)), textures((110, 70, 60))
     seen_a[:, :, 5:], seen_b[:, :, :2] = 0, 0
     seen_a[:, 0, 3], seen_b[:, 1, 3] = np.nan, np.nan
-    clean, share = texture_difference(a, seen_a, b, seen_b)
+    clean, share = texture_difference(a, seen_a, b, seen_b, 1)
     assert share[0, 0] == pytest.approx(22 / 64)
     a[:, :, 5:], b[:, :, :2] = 255, 255
     a[:, 0, 3], b[:, 1, 3] = (0, 255, 0), (0, 0, 255)
-    assert texture_difference(a, seen_a, b, seen_b)[0][0, 0] == clean[0, 0]
+    assert texture_difference(a, seen_a, b, seen_b, 1)[0][0, 0] == clean[0, 0]
     a[0, 2, 3] = 255
-    assert texture_difference(a, seen_a, b, seen_b)[0][0, 0] > clean[0, 0]
+    assert texture_difference(a, seen_a, b, seen_b, 1)[0][0, 0] > clean[0, 0]
 
 
 def test_match_is_the_cheapest_whole_and_never_a_forbidden_pair():
@@ -79,6 +93,15 @@ def test_match_is_the_cheapest_whole_and_never_a_forbidden_pair():
     links = match(cost, allowed, no_match=1.0, scale=0.25)
     assert links.row.tolist() == links.column.tolist() == [0]
     assert match(np.zeros((0, 2)), np.zeros((0, 2), dtype=bool), 1.0, 0.25).row.size == 0
+
+
+def test_one_sure_link_is_not_given_up_for_two_poor_ones():
+    cost = np.array([[0.9, 0.1], [5.0, 0.9]])
+    allowed = np.array([[True, True], [False, True]])
+    links = match(cost, allowed, no_match=1.0, scale=0.25)
+    assert (links.row.tolist(), links.column.tolist()) == ([0], [1])
+    as_many_as_possible = match(cost, allowed, no_match=1000.0, scale=0.25)
+    assert as_many_as_possible.row.tolist() == [0, 1]
 
 
 def test_confidence_falls_as_the_best_alternative_comes_near():

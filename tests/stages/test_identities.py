@@ -25,6 +25,7 @@ from multithumbs.types.work import Runtime, Work
 
 FPS = 25
 RED, BLUE, GREEN = (200, 40, 40), (40, 40, 200), (40, 180, 60)
+NEARLY_RED = (190, 70, 40)
 
 
 @dataclass(frozen=True)
@@ -216,18 +217,33 @@ def test_people_keep_their_place_across_a_cut_and_newcomers_are_new():
     assert not found.by_appearance.any()
 
 
-def test_beyond_tau_nobody_is_matched():
-    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), Seen(1, 30, 60, (0.9, 0, 3))])
-    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), Seen(1, 30, 60, (1.1, 0, 3))])
+def test_beyond_the_reach_of_tau_nobody_is_matched():
+    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), Seen(1, 30, 60, (1.4, 0, 3))])
+    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), Seen(1, 30, 60, (1.6, 0, 3))])
     assert near == [0, 0]
     assert far == [0, 1]
+
+
+def test_nearly_out_of_reach_only_those_who_look_alike_are_matched():
+    other = Seen(1, 30, 60, (1.4, 0, 3), BLUE)
+    assert identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), other])[0] == [0, 1]
 
 
 def test_far_from_the_camera_tau_is_a_share_of_the_depth():
-    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (2.4, 0, 10))])
-    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (2.6, 0, 10))])
+    near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (3.6, 0, 10))])
+    far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (3.9, 0, 10))])
     assert near == [0, 0]
     assert far == [0, 1]
+
+
+def test_who_enters_beside_those_who_opened_the_shot_is_matched_together_with_them():
+    """One who entered is nearer to a stranger than to himself; the whole says who is who."""
+    before = [Seen(0, 0, 30, (0, 0, 5))]
+    stranger = Seen(1, 30, 60, (0.9, 0, 5), NEARLY_RED)
+    himself = Seen(1, 40, 60, (0.1, 0, 5))
+    assert identify([30, 60], [*before, stranger, himself])[0] == [0, 1, 0]
+    late = Seen(1, 30, 38, (0.9, 0, 5), NEARLY_RED)
+    assert identify([30, 60], [*before, late, himself])[0][1] == 0, "decided before he entered"
 
 
 def test_a_longer_lens_puts_people_farther_away_once():

@@ -26,7 +26,7 @@ class _Person:
 
     def busy(self, sighting: Sighting) -> bool:
         """Whether this person is seen in a frame of that track: nobody is twice in a frame."""
-        return any(len(np.intersect1d(t.frames, sighting.frames)) > 0 for t in self.tracks)
+        return any(track.beside(sighting) for track in self.tracks)
 
     def latest(self, island: int, before: int) -> tuple[Sighting, EndState] | None:
         """The last track in an island that ended before a frame."""
@@ -95,7 +95,8 @@ def identify(
 def _groups(
     sightings: list[Sighting], shot_starts: list[int], boundary_frames: int
 ) -> list[list[Sighting]]:
-    """Tracks to be matched together: those that open a shot, then each later one by itself."""
+    """Tracks to be matched together, because they must be different people: those that open a
+    shot, and later ones that are seen beside all of these; then each later one by itself."""
     groups: list[list[Sighting]] = []
     opening: list[Sighting] = []
     shot = -1
@@ -103,7 +104,8 @@ def _groups(
         if sighting.shot != shot:
             shot, opening = sighting.shot, []
             groups.append(opening)
-        if sighting.frames[0] <= shot_starts[shot] + boundary_frames:
+        opens = sighting.frames[0] <= shot_starts[shot] + boundary_frames
+        if opens or all(sighting.beside(other) for other in opening):
             opening.append(sighting)
         else:
             groups.append([sighting])
@@ -121,8 +123,7 @@ def _link_in_world(
     if not people:
         return group
     costs = _world_costs(people, group, timestamps_s, config)
-    no_match = config.distance_weight * config.max_distance_m
-    found = match(costs.total, costs.allowed, no_match, config.confidence_scale)
+    found = match(costs.total, costs.allowed, config.max_cost, config.confidence_scale)
     for row, column, cost, confidence in zip(*found, strict=True):
         person, sighting = people[row], group[column]
         latest = person.latest(sighting.island, int(sighting.frames[0]))
@@ -143,7 +144,7 @@ def _world_costs(
     shape = (len(people), len(group))
     distance, total = np.full(shape, np.inf), np.full(shape, np.inf)
     allowed = np.zeros(shape, dtype=bool)
-    difference = _appearance(people, group, config.min_shared_texels)
+    difference = _appearance(people, group, config.min_shared_texels, config.texture_cell)
     for i, person in enumerate(people):
         for j, sighting in enumerate(group):
             latest = person.latest(sighting.island, int(sighting.frames[0]))
@@ -153,31 +154,34 @@ def _world_costs(
             gap_s = float(timestamps_s[sighting.first.frame] - timestamps_s[latest[1].frame])
             distance[i, j] = _distance(latest[1], sighting.first, gap_s, config)
             absent = gap_frames > config.boundary_frames
-            limit = _tolerance(latest[1], sighting.first, gap_s if absent else 0.0, config)
-            if latest[0].shot == sighting.shot:
-                limit = min(limit, config.fragment_distance_m)
+            same_shot = latest[0].shot == sighting.shot
+            absence_s = gap_s if absent else 0.0
+            limit = _tolerance(latest[1], sighting.first, absence_s, same_shot, config)
             unknown = np.isnan(difference[i, j])
             looks = config.unknown_difference if unknown else float(difference[i, j])
-            weight = config.absent_appearance_weight if absent else config.appearance_weight
             posed = config.unknown_pose_rad
             if not absent:
                 posed = _pose(latest[1], sighting.first, config)
             # A wider tolerance makes metres count less: tau stays tau.
             metres = distance[i, j] * config.max_distance_m / limit
             total[i, j] = (
-                config.distance_weight * metres + weight * looks + config.pose_weight * posed
+                config.distance_weight * metres
+                + config.appearance_weight * looks
+                + config.pose_weight * posed
             )
-            allowed[i, j] = distance[i, j] <= limit
+            allowed[i, j] = distance[i, j] <= limit * config.reach
             if absent and not unknown:
                 allowed[i, j] &= looks <= config.max_absent_difference
     return _Costs(total, distance, allowed)
 
 
 def _tolerance(
-    last: EndState, first: EndState, absence_s: float, config: RecognitionConfig
+    last: EndState, first: EndState, absence_s: float, same_shot: bool, config: RecognitionConfig
 ) -> float:
     """The paper's tau, and more for those far from the camera and for those long unseen."""
     seen_at = max(config.max_distance_m, config.max_of_depth * max(last.depth_m, first.depth_m))
+    if same_shot:  # one camera, one error of the body's size
+        seen_at = min(seen_at, config.fragment_distance_m)
     speed = max(config.speed_m_s, min(float(np.linalg.norm(last.velocity)), config.run_m_s))
     return seen_at + min(speed * absence_s, config.max_walk_m)
 
@@ -202,7 +206,7 @@ def _pose(last: EndState, first: EndState, config: RecognitionConfig) -> float:
 
 
 def _appearance(
-    people: list[_Person], group: list[Sighting], min_share: float
+    people: list[_Person], group: list[Sighting], min_share: float, cell: int
 ) -> Float[np.ndarray, "A B"]:
     """A of Eq. 8; NaN where too little was seen of both."""
     known = [person.texture() for person in people]
@@ -211,6 +215,7 @@ def _appearance(
         np.stack([weight for _, weight in known]),
         np.stack([s.rgb for s in group]),
         np.stack([s.weight for s in group]),
+        cell,
     )
     return np.where(share >= min_share, difference, np.nan)
 
@@ -224,7 +229,7 @@ def _link_by_appearance(
     """Match what is left with people of other islands, only where looks leave no doubt."""
     if not people or not group:
         return group
-    difference = _appearance(people, group, config.min_island_texels)
+    difference = _appearance(people, group, config.min_island_texels, config.texture_cell)
     foreign = np.array(
         [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
     )

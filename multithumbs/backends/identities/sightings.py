@@ -50,6 +50,10 @@ class Sighting:
     rgb: UInt8[np.ndarray, "T T 3"]
     weight: Float[np.ndarray, "T T"]
 
+    def beside(self, other: "Sighting") -> bool:
+        """Whether some frame shows both."""
+        return len(np.intersect1d(self.frames, other.frames)) > 0
+
 
 def gather_sightings(
     *,
