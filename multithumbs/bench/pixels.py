@@ -63,7 +63,7 @@ _JUDGED_BY: Final = ("bench", "cli", "demo", "doctor", "evaluation", "viz", "api
 """Parts of the package that no result follows from."""
 _CROSS_SHOT: Final = ("boundaries", "alignment", "cameras", "identities", "people")
 _CROSS_SHOT_CODE: Final = (
-    *(f"{room}/{stage}" for room in ("backends", "stages") for stage in _CROSS_SHOT),
+    *(f"{room}/{stage}" for room in ("backends", "config", "stages") for stage in _CROSS_SHOT),
     *(f"solvers/{name}" for name in ("alignment", "banded", "boundary", "contact", "ground",
                                      "identity", "pose_graph", "smoothing", "two_view")),
 )  # fmt: skip
