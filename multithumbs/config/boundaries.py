@@ -67,6 +67,9 @@ class AcceptanceConfig(StageConfig):
     max_missing_per_pair: float = Field(default=1.0, ge=0, le=100)
     """People whom the other camera should see and does not, per matched pair beyond the first
     (so a single pair allows none): more say that these are others, or the camera is wrong."""
+    alike_cost: float = Field(default=3.0, ge=0, le=100)
+    """One more may be missing where two pairs or more look so much alike (mean cost of their
+    appearance): these are no strangers, and a detector overlooks people."""
     missing_inside_share: float = Field(default=0.8, gt=0, le=1)
     """Someone should be seen if this share of the body's keypoints projects into the image."""
     missing_covered_share: float = Field(default=0.3, ge=0, le=1)
@@ -111,17 +114,26 @@ class BackgroundConfig(StageConfig):
 
 
 class AppearanceConfig(StageConfig):
-    """Colours of limbs and torso: a hint of who is who, and a veto against strangers."""
+    """Clothes: a hint of who is who, and a veto against strangers. Two measures are added: colours
+    of limbs and torso in the boundary frames, and the tracks' textures (twice the colours where
+    two textures share too little)."""
 
     weight: float = Field(default=2.0, ge=0, le=100)
-    """Cost of two people whose colours differ by `difference` (squared standard deviations)."""
+    """Cost of two people who differ by `difference` in one measure (squared standard deviations);
+    0 leaves appearance out."""
     difference: float = Field(default=0.12, gt=0, le=1)
     """Colour difference at which `weight` is charged; colours are in [0, 1], gain removed."""
+    texture_difference: float = Field(default=0.05, gt=0, le=1)
+    """The same of textures (A of the paper's Eq. 8)."""
+    texture_cell: int = Field(default=4, ge=1, le=1024)
+    """Textures are compared averaged over squares of so many texels."""
+    min_shared_texels: float = Field(default=0.01, gt=0, le=1)
+    """Share of the UV map that both textures must have seen to count."""
     max_cost: float = Field(default=8.0, ge=0, le=100)
-    """What colours of one pair may cost at most, so that light that changes forbids no pair."""
-    max_mean_cost: float = Field(default=6.0, ge=0, le=100)
-    """FAILED where the matched pairs' colours cost more than this on average: these are other
-    people. At or above `max_cost` there is no veto."""
+    """What one measure of one pair may cost at most, so that light that changes forbids none."""
+    max_mean_cost: float = Field(default=9.0, ge=0, le=100)
+    """FAILED where the matched pairs' looks cost more than this on average: these are other
+    people. At or above twice `max_cost` there is no veto."""
 
 
 class PointMapConfig(StageConfig):

@@ -4,7 +4,15 @@ import numpy as np
 
 from multithumbs.config.boundaries import BoundariesConfig
 from multithumbs.config.boundaries_vggt import VggtBoundariesConfig
-from multithumbs.types import Bodies, BoundaryScene, Detections, Keypoints, Masks, Tracks
+from multithumbs.types import (
+    Bodies,
+    BoundaryScene,
+    Detections,
+    Keypoints,
+    Masks,
+    Textures,
+    Tracks,
+)
 from multithumbs.types.work import CutItem, Work
 
 
@@ -16,6 +24,7 @@ def run(
     masks: tuple[Masks, Masks],
     bodies: tuple[Bodies, Bodies],
     tracks: tuple[Tracks, Tracks],
+    textures: tuple[Textures, Textures],
 ) -> BoundaryScene:
     """Relate the boundary frames; a cut that cannot be related is FAILED and says why."""
     from multithumbs.backends.boundaries.side import gather_side
@@ -56,13 +65,18 @@ def run(
             work.runtime.device,
         )
     from multithumbs.backends.boundaries import people as backend
+    from multithumbs.backends.boundaries.colours import clothes_of
 
     people = tuple(
         backend.people_mask(masks[side], np.flatnonzero(detections[side].frame == frames[side]))
         for side in range(2)
     )
+    worn = (
+        clothes_of(before.row, tracks[0], textures[0]),
+        clothes_of(after.row, tracks[1], textures[1]),
+    )
     return backend.reconstruct(
-        (before, after), images, (people[0], people[1]), body, config, work.runtime.device
+        (before, after), images, (people[0], people[1]), body, config, work.runtime.device, worn
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from multithumbs.body import EMBEDDED_BODY
 from multithumbs.synth.boundary_oracle import CutSetup, OracleCut, make_cut
-from multithumbs.types import VideoInfo
+from multithumbs.types import Textures, VideoInfo
 from multithumbs.types.work import CutItem, Runtime, Work
 
 
@@ -44,9 +44,23 @@ def work_at_cut(config, hw, images=None) -> Work:
 
 
 def inputs(cut: OracleCut) -> dict:
-    """What `boundaries` reads of both shots."""
+    """What `alignment` reads of both shots."""
     names = ("detections", "keypoints", "masks", "bodies", "tracks")
     return {name: tuple(getattr(side, name) for side in cut.sides) for name in names}
+
+
+def undressed(cut: OracleCut) -> dict:
+    """What `boundaries` reads of both shots; nobody has a texture."""
+    return inputs(cut) | {"textures": (textures([], []), textures([], []))}
+
+
+def textures(track: list[int], colours: list[tuple[int, int, int]]) -> Textures:
+    """Plain ones, seen everywhere."""
+    rgb = np.zeros((len(track), 8, 8, 3), dtype=np.uint8)
+    rgb[:] = np.array(colours, dtype=np.uint8).reshape(-1, 1, 1, 3)
+    return Textures(
+        track=np.array(track, dtype=np.int64), rgb=rgb, weight=np.ones((len(track), 8, 8))
+    )
 
 
 def small_cut(body, seed=0, **setup) -> OracleCut:

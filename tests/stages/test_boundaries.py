@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from multithumbs.backends.boundaries.acceptance import rejection
 from multithumbs.backends.boundaries.background import background_matches, match_features
 from multithumbs.backends.boundaries.colours import colour_cost
 from multithumbs.backends.boundaries.point_map import estimate_floor
 from multithumbs.backends.boundaries.side import boundary_rows, gather_side
 from multithumbs.config.boundaries import (
+    AcceptanceConfig,
     AppearanceConfig,
     BackgroundConfig,
     PeopleBoundariesConfig,
 )
+from multithumbs.solvers.two_view_search import TwoView
 from multithumbs.stages import boundaries
 from multithumbs.types import CutStatus
 
@@ -30,7 +33,7 @@ def cut(body):
 @pytest.fixture(scope="module")
 def scene(cut):
     return boundaries.run(
-        cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640)), **cuts.inputs(cut)
+        cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640)), **cuts.undressed(cut)
     )
 
 
@@ -98,7 +101,7 @@ def test_without_people_a_camera_that_only_turned_is_aligned_by_the_background(c
     shift = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     homography = np.linalg.inv(shift) @ K @ turn @ np.linalg.inv(K) @ shift
     second = cv2.warpPerspective(first, homography, (640, 360))
-    inputs = cuts.inputs(cut)
+    inputs = cuts.undressed(cut)
     inputs["bodies"] = tuple(replace(b, confidence=np.zeros(len(b))) for b in inputs["bodies"])
     inputs["masks"] = tuple(
         replace(m, counts=m.counts[:0], offsets=m.offsets * 0) for m in inputs["masks"]
@@ -114,7 +117,7 @@ def test_without_people_a_camera_that_only_turned_is_aligned_by_the_background(c
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_nobody_on_one_side_fails_with_the_side_named(cut, side):
-    inputs = cuts.inputs(cut)
+    inputs = cuts.undressed(cut)
     bodies = list(inputs["bodies"])
     bodies[side] = replace(bodies[side], confidence=np.zeros(len(bodies[side])))
     inputs["bodies"] = tuple(bodies)
@@ -130,7 +133,7 @@ def test_a_change_of_place_fails(body):
     for seed in range(3):
         cut = cuts.small_cut(body, seed=seed, people=3, unrelated=True)
         work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640))
-        scene = boundaries.run(work, **cuts.inputs(cut))
+        scene = boundaries.run(work, **cuts.undressed(cut))
         failed.append(scene.status is CutStatus.FAILED and scene.reason != "")
     assert sum(failed) >= 2
 
@@ -175,15 +178,58 @@ def test_colours_tell_people_apart_in_another_light(body):
 
 
 def test_colours_veto_strangers(cut):
-    shirts = [(220, 30, 30)] * 3
     images = [
-        _dress(cut.sides[0], shirts, [(30, 30, 30)] * 3),
-        _dress(cut.sides[1], [(30, 30, 30)] * 3, [(240, 200, 40)] * 3),
+        _dress(cut.sides[0], [(160, 110, 80)] * 3, [(80, 85, 115)] * 3),
+        _dress(cut.sides[1], [(105, 110, 115)] * 3, [(175, 160, 95)] * 3),
     ]
     work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), images)
-    scene = boundaries.run(work, **cuts.inputs(cut))
+    scene = boundaries.run(work, **cuts.undressed(cut))
     assert scene.status is CutStatus.FAILED
     assert "dressed" in scene.reason
+
+
+def test_textures_veto_strangers_whose_limbs_look_much_alike(cut):
+    worn = [(200, 60, 60), (60, 60, 200), (60, 180, 60)]
+    tracks = [[int(t) for t in side.tracks.track] for side in cut.sides]
+    looks = [
+        cuts.textures(track, [worn[who] for who in side.who.tolist()])
+        for track, side in zip(tracks, cut.sides, strict=True)
+    ]
+    images = [
+        _dress(cut.sides[0], [(150, 120, 100)] * 3, [(110, 110, 120)] * 3),
+        _dress(cut.sides[1], [(110, 110, 110)] * 3, [(140, 140, 110)] * 3),
+    ]
+    work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), images)
+    inputs = cuts.undressed(cut)
+    scene = boundaries.run(work, **inputs | {"textures": tuple(looks)})
+    assert scene.status is CutStatus.ALIGNED
+    others = cuts.textures(tracks[1], [(30, 120, 240)] * len(tracks[1]))
+    scene = boundaries.run(work, **inputs | {"textures": (looks[0], others)})
+    assert scene.status is CutStatus.FAILED
+    assert "dressed" in scene.reason
+
+
+def test_one_more_may_be_missing_where_those_who_fit_look_alike():
+    two = TwoView(
+        b_from_a=torch.eye(4),
+        pairs=torch.tensor([[0, 0], [1, 1]]),
+        pair_cost=torch.full((2,), 0.5),
+        inliers=torch.ones(2),
+        residual_px=torch.ones(2, 2),
+        residual_of_height=torch.full((2, 2), 0.01),
+        log_size=torch.zeros(2, 2),
+        points_a=torch.zeros(2, 23, 3),
+        runner_up=0.5,
+        background_used=False,
+    )
+    config = AcceptanceConfig()
+    assert rejection(two, 1, config) == ""
+    assert "2 people should be seen" in rejection(two, 2, config)
+    assert rejection(two, 2, config, config.alike_cost - 0.1) == ""
+    assert rejection(two, 2, config, config.alike_cost) != ""
+    assert rejection(two, 3, config, 0.0) != ""
+    one = two._replace(pairs=two.pairs[:1], pair_cost=two.pair_cost[:1])
+    assert rejection(one, 1, config, 0.0) != "", "one standing figure looks much like another"
 
 
 def test_background_matches_follow_a_turn_of_the_camera():

@@ -1,16 +1,16 @@
 """When a relative camera found from people is believed, and why not."""
 
-import numpy as np
-from jaxtyping import Float
-
 from multithumbs.config.boundaries import AcceptanceConfig, AppearanceConfig
 from multithumbs.solvers.two_view_search import TwoView
 
 
-def rejection(found: TwoView, missing: int, config: AcceptanceConfig) -> str:
+def rejection(
+    found: TwoView, missing: int, config: AcceptanceConfig, appearance_cost: float | None = None
+) -> str:
     """Why a result is not to be believed; empty where it is.
 
-    ``missing`` counts people whom the other camera should see and does not.
+    ``missing`` counts people whom the other camera should see and does not; ``appearance_cost`` is
+    the mean of the pairs, where it is known.
     """
     single = len(found.pairs) == 1
     cost, inliers = float(found.pair_cost.mean()), float(found.inliers.min())
@@ -25,7 +25,10 @@ def rejection(found: TwoView, missing: int, config: AcceptanceConfig) -> str:
             f"{max_cost:.2f}), {inliers:.0%} of keypoints agree (at least {min_inliers:.0%}), off "
             f"by {residual:.1%} of a height (at most {max_residual:.1%})"
         )
-    if missing > config.max_missing_per_pair * (len(found.pairs) - 1):
+    allowed = config.max_missing_per_pair * (len(found.pairs) - 1)
+    if not single and appearance_cost is not None and appearance_cost < config.alike_cost:
+        allowed += 1
+    if missing > allowed:
         return (
             f"{missing} people should be seen from the other side of the cut and are not, "
             f"with {len(found.pairs)} matched"
@@ -33,15 +36,11 @@ def rejection(found: TwoView, missing: int, config: AcceptanceConfig) -> str:
     return ""
 
 
-def other_clothes(
-    found: TwoView, colour_cost: Float[np.ndarray, "Na Nb"], config: AppearanceConfig
-) -> str:
-    """Why the pairs cannot be the same people for their colours; empty where they can."""
-    rows = found.pairs.numpy()
-    mean = float(colour_cost[rows[:, 0], rows[:, 1]].mean())
-    if mean <= config.max_mean_cost:
+def other_clothes(appearance_cost: float, config: AppearanceConfig) -> str:
+    """Why the pairs cannot be the same people for their looks; empty where they can."""
+    if appearance_cost <= config.max_mean_cost:
         return ""
     return (
-        f"the people who fit are dressed otherwise (colour cost {mean:.1f} of at most "
-        f"{config.max_mean_cost:.1f})"
+        f"the people who fit are dressed otherwise (appearance cost {appearance_cost:.1f} of at "
+        f"most {config.max_mean_cost:.1f})"
     )

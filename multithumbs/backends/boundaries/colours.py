@@ -1,14 +1,15 @@
-"""What people wear, as a few colours along their limbs: a hint of who is who at a cut."""
+"""What people wear, as colours along their limbs and as textures: a hint of who is who at a cut."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 
 from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.config.boundaries import AppearanceConfig
 from multithumbs.render.texture import sample_bilinear
-from multithumbs.types import KEYPOINT_NAMES
+from multithumbs.solvers.identity_costs import texture_difference
+from multithumbs.types import KEYPOINT_NAMES, Textures, Tracks
 
 _REGIONS: Final = (
     (("left_shoulder", "left_hip"), ("right_shoulder", "right_hip")),
@@ -21,6 +22,14 @@ _REGIONS: Final = (
 right are joined, since a camera on the other side sees the other one."""
 
 _ALONG: Final = np.linspace(0.2, 0.8, 7)
+
+
+class Clothes(NamedTuple):
+    """The texture of each person of one side."""
+
+    rgb: UInt8[np.ndarray, "N T T 3"]
+    weight: Float[np.ndarray, "N T T"]
+    """0 where a texel was never seen."""
 
 
 def limb_colours(
@@ -50,12 +59,41 @@ def limb_colours(
     return colours, weights
 
 
+def clothes_of(row: Int64[np.ndarray, " N"], tracks: Tracks, textures: Textures) -> Clothes:
+    """Textures of the tracks of some rows; never seen where a track has none."""
+    size = textures.weight.shape[1:]
+    rgb = np.zeros((len(row), *size, 3), dtype=np.uint8)
+    weight = np.zeros((len(row), *size))
+    for person, track in enumerate(tracks.track[row]):
+        for index in np.flatnonzero(textures.track == track)[:1]:
+            rgb[person], weight[person] = textures.rgb[index], textures.weight[index]
+    return Clothes(rgb, weight)
+
+
+def appearance_cost(
+    images: tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]],
+    sides: tuple[BoundarySide, BoundarySide],
+    clothes: tuple[Clothes, Clothes] | None,
+    config: AppearanceConfig,
+) -> Float[np.ndarray, "Na Nb"] | None:
+    """Cost per pair of people (squared standard deviations), at most twice ``max_cost``."""
+    if config.weight == 0:
+        return None
+    colours = colour_cost(images, sides, config)
+    textures = np.full_like(colours, np.nan)
+    if clothes is not None and textures.size:
+        difference, share = texture_difference(*clothes[0], *clothes[1], config.texture_cell)
+        cost = config.weight * (difference / config.texture_difference) ** 2
+        textures = np.where(share >= config.min_shared_texels, cost, np.nan)
+    return colours + np.where(np.isnan(textures), colours, np.minimum(textures, config.max_cost))
+
+
 def colour_cost(
     images: tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]],
     sides: tuple[BoundarySide, BoundarySide],
     config: AppearanceConfig,
 ) -> Float[np.ndarray, "Na Nb"]:
-    """Cost per pair of people (squared standard deviations), bounded by ``max_cost``."""
+    """Cost per pair of people of their limbs' colours, bounded by ``max_cost``."""
     (a, weight_a), (b, weight_b) = (
         limb_colours(image, side) for image, side in zip(images, sides, strict=True)
     )

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from multithumbs.backends.boundaries.acceptance import other_clothes, rejection
 from multithumbs.backends.boundaries.background import background_matches, turned_camera
-from multithumbs.backends.boundaries.colours import colour_cost
+from multithumbs.backends.boundaries.colours import Clothes, appearance_cost
 from multithumbs.backends.boundaries.point_map import cast_points, estimate_floor, side_vertices
 from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.body import BodyModel
@@ -44,6 +44,7 @@ def reconstruct(
     body: BodyModel,
     config: PeopleBoundariesConfig,
     device: str,
+    clothes: tuple[Clothes, Clothes] | None = None,
 ) -> BoundaryScene:
     """The relative camera, a point map of both frames and who is who; FAILED with a reason.
 
@@ -54,13 +55,14 @@ def reconstruct(
         body: the body model of the rows.
         config: see `PeopleBoundariesConfig`.
         device: where to cast rays.
+        clothes: textures of the sides' people, where there are any.
     """
     K = np.stack([side.K for side in sides])
     matches = None
     if config.background.enabled:
         matches = background_matches(images, people_masks, K, config.background)
     keypoints = (body_keypoints(sides[0], body), body_keypoints(sides[1], body))
-    relation = relate_by_people(sides, keypoints, images, matches, config)
+    relation = relate_by_people(sides, keypoints, images, matches, config, clothes)
     if isinstance(relation, str):
         turn = turned_camera(matches, (sides[0].hw, sides[1].hw), config.background)
         if turn is None:
@@ -92,14 +94,15 @@ def relate_by_people(
     images: Images,
     matches: BackgroundMatches | None,
     config: PeopleBoundariesConfig,
+    clothes: tuple[Clothes, Clothes] | None = None,
 ) -> Relation | str:
     """The relation that common people give, or why there is none to believe."""
     for side, where in zip(sides, ("before", "after"), strict=True):
         if len(side) == 0:
             return f"nobody is seen {where} the cut"
     before, after = (view_of(side, points) for side, points in zip(sides, keypoints, strict=True))
-    colours = colour_cost(images, sides, config.appearance) if config.appearance.weight else None
-    found = relate(before, after, config, dissimilarity=colours, background=matches)
+    looks = appearance_cost(images, sides, clothes, config.appearance)
+    found = relate(before, after, config, dissimilarity=looks, background=matches)
     if found is None:
         return "no person of one side agrees with any person of the other side"
     missing = missing_people(
@@ -111,9 +114,12 @@ def relate_by_people(
         inside_share=config.acceptance.missing_inside_share,
         covered_share=config.acceptance.missing_covered_share,
     )
-    reason = rejection(found, missing, config.acceptance)
-    if not reason and colours is not None:
-        reason = other_clothes(found, colours, config.appearance)
+    cost = None
+    if looks is not None:
+        cost = float(looks[found.pairs[:, 0].numpy(), found.pairs[:, 1].numpy()].mean())
+    reason = rejection(found, missing, config.acceptance, cost)
+    if not reason and cost is not None:
+        reason = other_clothes(cost, config.appearance)
     return reason or Relation(found.b_from_a.numpy(), found.pairs.numpy())
 
 
