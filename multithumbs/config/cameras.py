@@ -41,7 +41,7 @@ class RevisitConfig(StageConfig):
     """Background features per shot."""
     min_matches: int = Field(default=40, ge=10)
     """Matches that must follow one rotation."""
-    min_inliers: float = Field(default=0.6, gt=0, le=1)
+    min_inliers: float = Field(default=0.35, gt=0, le=1)
     """Fraction of all matches that must follow it."""
     tolerance_px: float = Field(default=2.0, gt=0, le=20)
     """Residual of a match that follows the rotation, in an image 640 pixels wide."""
