@@ -36,11 +36,12 @@ def rejection(
     return ""
 
 
-def other_clothes(appearance_cost: float, config: AppearanceConfig) -> str:
+def other_clothes(num_pairs: int, appearance_cost: float, config: AppearanceConfig) -> str:
     """Why the pairs cannot be the same people for their looks; empty where they can."""
-    if appearance_cost <= config.max_mean_cost:
+    limit = config.max_single_cost if num_pairs == 1 else config.max_mean_cost
+    if appearance_cost <= limit:
         return ""
     return (
         f"the people who fit are dressed otherwise (appearance cost {appearance_cost:.1f} of at "
-        f"most {config.max_mean_cost:.1f})"
+        f"most {limit:.1f})"
     )

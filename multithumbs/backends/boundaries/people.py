@@ -119,7 +119,7 @@ def relate_by_people(
         cost = float(looks[found.pairs[:, 0].numpy(), found.pairs[:, 1].numpy()].mean())
     reason = rejection(found, missing, config.acceptance, cost)
     if not reason and cost is not None:
-        reason = other_clothes(cost, config.appearance)
+        reason = other_clothes(len(found.pairs), cost, config.appearance)
     return reason or Relation(found.b_from_a.numpy(), found.pairs.numpy())
 
 
