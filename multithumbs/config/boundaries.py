@@ -134,8 +134,9 @@ class AppearanceConfig(StageConfig):
     max_mean_cost: float = Field(default=9.0, ge=0, le=100)
     """FAILED where the matched pairs' looks cost more than this on average: these are other
     people. At or above twice `max_cost` there is no veto."""
-    max_single_cost: float = Field(default=5.5, ge=0, le=100)
-    """`max_mean_cost` where a single pair must carry the whole cut: a double elsewhere."""
+    max_single_cost: float = Field(default=3.5, ge=0, le=100)
+    """The same of textures alone, which see more than the boundary frames' colours, where a single
+    pair must carry the whole cut: it may be somebody's double elsewhere."""
 
 
 class PointMapConfig(StageConfig):

@@ -1,5 +1,6 @@
 """When a relative camera found from people is believed, and why not."""
 
+from multithumbs.backends.boundaries.colours import Looks
 from multithumbs.config.boundaries import AcceptanceConfig, AppearanceConfig
 from multithumbs.solvers.two_view_search import TwoView
 
@@ -36,12 +37,14 @@ def rejection(
     return ""
 
 
-def other_clothes(num_pairs: int, appearance_cost: float, config: AppearanceConfig) -> str:
+def other_clothes(found: TwoView, looks: Looks, config: AppearanceConfig) -> str:
     """Why the pairs cannot be the same people for their looks; empty where they can."""
-    limit = config.max_single_cost if num_pairs == 1 else config.max_mean_cost
-    if appearance_cost <= limit:
+    cost, limit = looks.mean_cost(found.pairs.numpy()), config.max_mean_cost
+    if len(found.pairs) == 1 and cost <= limit:
+        cost, limit = float(looks.textures[*found.pairs[0].tolist()]), config.max_single_cost
+    if cost <= limit:
         return ""
     return (
-        f"the people who fit are dressed otherwise (appearance cost {appearance_cost:.1f} of at "
-        f"most {limit:.1f})"
+        f"the people who fit are dressed otherwise (appearance cost {cost:.1f} of at most "
+        f"{limit:.1f})"
     )

@@ -32,6 +32,19 @@ class Clothes(NamedTuple):
     """0 where a texel was never seen."""
 
 
+class Looks(NamedTuple):
+    """How unlike the people of two sides are: costs, each at most ``max_cost``."""
+
+    colours: Float[np.ndarray, "Na Nb"]
+    textures: Float[np.ndarray, "Na Nb"]
+    """The colours again where two textures share too little."""
+
+    def mean_cost(self, pairs: Int64[np.ndarray, "M 2"]) -> float:
+        """Of both measures together, over some pairs."""
+        first, second = pairs.T
+        return float((self.colours + self.textures)[first, second].mean())
+
+
 def limb_colours(
     image: UInt8[np.ndarray, "H W 3"], side: BoundarySide
 ) -> tuple[Float[np.ndarray, "N R 3"], Float[np.ndarray, "N R"]]:
@@ -70,13 +83,13 @@ def clothes_of(row: Int64[np.ndarray, " N"], tracks: Tracks, textures: Textures)
     return Clothes(rgb, weight)
 
 
-def appearance_cost(
+def compare_looks(
     images: tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]],
     sides: tuple[BoundarySide, BoundarySide],
     clothes: tuple[Clothes, Clothes] | None,
     config: AppearanceConfig,
-) -> Float[np.ndarray, "Na Nb"] | None:
-    """Cost per pair of people (squared standard deviations), at most twice ``max_cost``."""
+) -> Looks | None:
+    """What both measures cost; None where appearance is left out."""
     if config.weight == 0:
         return None
     colours = colour_cost(images, sides, config)
@@ -85,7 +98,9 @@ def appearance_cost(
         difference, share = texture_difference(*clothes[0], *clothes[1], config.texture_cell)
         cost = config.weight * (difference / config.texture_difference) ** 2
         textures = np.where(share >= config.min_shared_texels, cost, np.nan)
-    return colours + np.where(np.isnan(textures), colours, np.minimum(textures, config.max_cost))
+    return Looks(
+        colours, np.where(np.isnan(textures), colours, np.minimum(textures, config.max_cost))
+    )
 
 
 def colour_cost(

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from multithumbs.backends.boundaries.acceptance import other_clothes, rejection
 from multithumbs.backends.boundaries.background import background_matches, turned_camera
-from multithumbs.backends.boundaries.colours import Clothes, appearance_cost
+from multithumbs.backends.boundaries.colours import Clothes, compare_looks
 from multithumbs.backends.boundaries.point_map import cast_points, estimate_floor, side_vertices
 from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.body import BodyModel
@@ -101,8 +101,9 @@ def relate_by_people(
         if len(side) == 0:
             return f"nobody is seen {where} the cut"
     before, after = (view_of(side, points) for side, points in zip(sides, keypoints, strict=True))
-    looks = appearance_cost(images, sides, clothes, config.appearance)
-    found = relate(before, after, config, dissimilarity=looks, background=matches)
+    looks = compare_looks(images, sides, clothes, config.appearance)
+    unlike = None if looks is None else looks.colours + looks.textures
+    found = relate(before, after, config, dissimilarity=unlike, background=matches)
     if found is None:
         return "no person of one side agrees with any person of the other side"
     missing = missing_people(
@@ -114,12 +115,10 @@ def relate_by_people(
         inside_share=config.acceptance.missing_inside_share,
         covered_share=config.acceptance.missing_covered_share,
     )
-    cost = None
-    if looks is not None:
-        cost = float(looks[found.pairs[:, 0].numpy(), found.pairs[:, 1].numpy()].mean())
+    cost = None if looks is None else looks.mean_cost(found.pairs.numpy())
     reason = rejection(found, missing, config.acceptance, cost)
-    if not reason and cost is not None:
-        reason = other_clothes(len(found.pairs), cost, config.appearance)
+    if not reason and looks is not None:
+        reason = other_clothes(found, looks, config.appearance)
     return reason or Relation(found.b_from_a.numpy(), found.pairs.numpy())
 
 
