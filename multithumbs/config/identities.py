@@ -17,7 +17,7 @@ class RecognitionConfig(StageConfig):
     which says position, facing and pose in one number."""
     distance_weight: float = Field(default=1.0, ge=0, le=100)
     """Weight of D, metres (Eq. 8)."""
-    appearance_weight: float = Field(default=6.0, ge=0, le=100)
+    appearance_weight: float = Field(default=8.0, ge=0, le=100)
     """Weight of A, the mean colour difference over texels seen in both textures, 0 to 1. The
     paper's 0.2 is of its own textures; with ours it would move a link by two centimetres."""
     pose_weight: float = Field(default=0.35, ge=0, le=100)
@@ -27,7 +27,7 @@ class RecognitionConfig(StageConfig):
     reach: float = Field(default=1.5, ge=1, le=100)
     """Pairs so many times farther apart are dropped (the paper's 1); up to there, all cues
     decide together."""
-    max_cost: float = Field(default=2.3, gt=0, le=1000)
+    max_cost: float = Field(default=2.6, gt=0, le=1000)
     """Cost (Eq. 8) at which a link is as likely as none. One sure link is not given up for two
     poor ones, as it would be if as many people as possible had to be linked."""
     max_of_depth: float = Field(default=0.25, ge=0, le=1)
