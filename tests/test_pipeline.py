@@ -117,7 +117,12 @@ def test_death_at_any_moment(clip: Path, finished: Path, tmp_path: Path) -> None
     )
     for stage, death in deaths:
         with subprocess.Popen(
-            [*command, "--json-log"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            [*command, "--json-log"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            # A shell's background job ignores SIGINT, and its children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             assert process.stderr is not None
             for line in process.stderr:
@@ -127,7 +132,9 @@ def test_death_at_any_moment(clip: Path, finished: Path, tmp_path: Path) -> None
             os.kill(process.pid, death)
             last_words = process.stderr.read()
         if death is signal.SIGINT:
-            assert process.returncode == 130
+            # CPython ends itself by SIGINT where the interrupt fell into code made by `exec`, such
+            # as a dataclass of an import; a shell calls both 130.
+            assert process.returncode in {130, -signal.SIGINT}
             assert "Traceback" not in last_words
             assert json.loads(last_words.splitlines()[-1])["event"] == "interrupted"
     done = run_video(clip, load_config(), out=tmp_path)
