@@ -43,6 +43,8 @@ class RevisitConfig(StageConfig):
     """Matches that must follow one rotation."""
     min_inliers: float = Field(default=0.35, gt=0, le=1)
     """Fraction of all matches that must follow it."""
+    min_zoomed_inliers: float = Field(default=0.6, gt=0, le=1)
+    """The same where the lens has to be another one: a step forward looks much like a zoom."""
     tolerance_px: float = Field(default=2.0, gt=0, le=20)
     """Residual of a match that follows the rotation, in an image 640 pixels wide."""
 

@@ -129,7 +129,8 @@ def _compare(first: _View, second: _View, config: RevisitConfig) -> Revisit | No
         return None
     a, b = np.array(good).T
     found = rotation_only(first.plane[a], second.plane[b], config.tolerance_px * first.pixel)
-    enough = found.inliers >= max(config.min_matches, config.min_inliers * len(good))
+    share = config.min_inliers if np.isclose(found.focal_factor, 1) else config.min_zoomed_inliers
+    enough = found.inliers >= max(config.min_matches, share * len(good))
     return found if enough else None
 
 
