@@ -29,30 +29,41 @@ clips of seeds 1 and 2: tables of other seeds are held out, of these they are no
 def write_results(tables: Sequence[Path], path: Path) -> Path:
     """Write the page from folders that `multithumbs bench` wrote.
 
-    Methods of one suite may have been run apart, on the same clips: their folders give one table.
+    Methods of one suite may have been run apart, on the same clips: their folders give one table,
+    in which a later folder's methods replace an earlier one's of the same name.
 
     Raises ArtifactError for a folder without tables.
     """
     parts = [_INTRODUCTION, "Methods of the oracle and pixel suites:\n\n"]
     parts += [f"- `{method.name}`: {method.title}\n" for method in METHODS.values()]
     suites: dict[str, list[TableRow]] = {}
-    origins: dict[str, list[str]] = {}
+    origins: dict[str, dict[str, str]] = {}
     for folder in tables:
         rows = load_rows(folder / "table.json")
         if not rows:
             raise ArtifactError(f"{folder / 'table.json'} is empty; run the suite again")
         suite = rows[0].suite
         first = _first_line(folder / "table.md")
-        methods = ", ".join(dict.fromkeys(f"`{row.method}`" for row in rows))
-        suites.setdefault(suite, []).extend(rows)
-        origins.setdefault(suite, []).append(f"- {methods}: {first}\n")
+        methods = dict.fromkeys(row.method for row in rows)
+        kept = [row for row in suites.get(suite, []) if row.method not in methods]
+        suites[suite] = kept + rows
+        origins.setdefault(suite, {}).update(dict.fromkeys(methods, first))
     for suite, rows in suites.items():
         metrics = None if suite == "speed" else _KEY
         rows.sort(key=lambda row: _order(row.method))
-        parts += [f"\n## {suite}\n\n", *origins[suite], "\n", markdown(rows, metrics)]
+        parts += [f"\n## {suite}\n\n", *_origins(origins[suite]), "\n", markdown(rows, metrics)]
     with replacing(path) as temporary:
         temporary.write_text("".join(parts).rstrip() + "\n", encoding="utf-8")
     return path
+
+
+def _origins(first_line: dict[str, str]) -> list[str]:
+    """A line per run of the suite: its methods and where, when and at which commit it ran."""
+    lines = []
+    for line in dict.fromkeys(first_line.values()):
+        methods = sorted((m for m in first_line if first_line[m] == line), key=_order)
+        lines.append(f"- {', '.join(f'`{method}`' for method in methods)}: {line}\n")
+    return lines
 
 
 def _order(method: str) -> int:

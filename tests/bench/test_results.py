@@ -28,6 +28,16 @@ def test_methods_of_one_suite_that_were_run_apart_share_a_table(tmp_path):
     assert "| literal | 4.00 |" in both
 
 
+def test_a_method_that_was_run_again_replaces_its_earlier_rows(tmp_path):
+    before = [run(tmp_path / "first", "ours", 4.0), run(tmp_path / "second", "literal", 5.0)]
+    again = run(tmp_path / "third", "ours", 1.0)
+    page = write_results([*before, again], tmp_path / "results.md").read_text()
+    assert "made at first" not in page
+    assert "- `literal`: made at second\n- `ours`: made at third\n" in page
+    assert "| ours | 1.00 |" in page
+    assert "4.00" not in page
+
+
 def test_a_folder_that_is_no_whole_table_is_refused(tmp_path):
     folder = run(tmp_path / "run", "ours", 1.0)
     (folder / "table.md").unlink()
