@@ -33,7 +33,7 @@ def test_a_method_that_was_run_again_replaces_its_earlier_rows(tmp_path):
     again = run(tmp_path / "third", "ours", 1.0)
     page = write_results([*before, again], tmp_path / "results.md").read_text()
     assert "made at first" not in page
-    assert "- `literal`: made at second\n- `ours`: made at third\n" in page
+    assert "- `ours`: made at third\n- `literal`: made at second\n" in page
     assert "| ours | 1.00 |" in page
     assert "4.00" not in page
 
