@@ -111,6 +111,11 @@ class VggtBoundariesConfig(StageConfig):
     common_place: CommonPlaceConfig = CommonPlaceConfig()
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """No textures: a reconstruction must not be made again because clothes are seen better."""
+        return ("detections", "keypoints", "masks", "bodies", "tracks")
+
+    @property
     def checkpoints(self) -> tuple[str, ...]:
         """Names in the checkpoint registry."""
         return (self.weights,)

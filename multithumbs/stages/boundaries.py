@@ -24,9 +24,12 @@ def run(
     masks: tuple[Masks, Masks],
     bodies: tuple[Bodies, Bodies],
     tracks: tuple[Tracks, Tracks],
-    textures: tuple[Textures, Textures],
+    textures: tuple[Textures, Textures] | None = None,
 ) -> BoundaryScene:
-    """Relate the boundary frames; a cut that cannot be related is FAILED and says why."""
+    """Relate the boundary frames; a cut that cannot be related is FAILED and says why.
+
+    ``textures`` are given to the back-ends that read them.
+    """
     from multithumbs.backends.boundaries.side import gather_side
     from multithumbs.body import load_body
 
@@ -65,18 +68,20 @@ def run(
             work.runtime.device,
         )
     from multithumbs.backends.boundaries import people as backend
-    from multithumbs.backends.boundaries.colours import clothes_of
+    from multithumbs.backends.boundaries.colours import Clothes
 
     people = tuple(
         backend.people_mask(masks[side], np.flatnonzero(detections[side].frame == frames[side]))
         for side in range(2)
     )
-    worn = (
-        clothes_of(before.row, tracks[0], textures[0]),
-        clothes_of(after.row, tracks[1], textures[1]),
-    )
+    clothes = None
+    if textures is not None:
+        clothes = (
+            Clothes(*textures[0].of_tracks(tracks[0].track[before.row])),
+            Clothes(*textures[1].of_tracks(tracks[1].track[after.row])),
+        )
     return backend.reconstruct(
-        (before, after), images, (people[0], people[1]), body, config, work.runtime.device, worn
+        (before, after), images, (people[0], people[1]), body, config, work.runtime.device, clothes
     )
 
 

@@ -96,3 +96,13 @@ class Textures:
     rgb: UInt8[np.ndarray, "M T T 3"]
     weight: Float64[np.ndarray, "M T T"]
     """0 where the texel was never seen, else how well it was seen (cosine of incidence)."""
+
+    def of_tracks(
+        self, track: Int64[np.ndarray, " N"]
+    ) -> tuple[UInt8[np.ndarray, "N T T 3"], Float64[np.ndarray, "N T T"]]:
+        """Colours and weights of some tracks, in their order; never seen where one has none."""
+        rgb = np.zeros((len(track), *self.rgb.shape[1:]), dtype=np.uint8)
+        weight = np.zeros((len(track), *self.weight.shape[1:]))
+        row, column = np.nonzero(track[:, None] == self.track)
+        rgb[row], weight[row] = self.rgb[column], self.weight[column]
+        return rgb, weight

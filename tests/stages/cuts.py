@@ -44,14 +44,9 @@ def work_at_cut(config, hw, images=None) -> Work:
 
 
 def inputs(cut: OracleCut) -> dict:
-    """What `alignment` reads of both shots."""
+    """What `boundaries` reads of both shots, but for textures; and `alignment`."""
     names = ("detections", "keypoints", "masks", "bodies", "tracks")
     return {name: tuple(getattr(side, name) for side in cut.sides) for name in names}
-
-
-def undressed(cut: OracleCut) -> dict:
-    """What `boundaries` reads of both shots; nobody has a texture."""
-    return inputs(cut) | {"textures": (textures([], []), textures([], []))}
 
 
 def textures(track: list[int], colours: list[tuple[int, int, int]]) -> Textures:

@@ -29,7 +29,7 @@ def cut(body):
 
 @pytest.fixture(scope="module")
 def scene(cut):
-    return boundaries.run(cuts.work_at_cut(PeopleBoundariesConfig(), HW), **cuts.undressed(cut))
+    return boundaries.run(cuts.work_at_cut(PeopleBoundariesConfig(), HW), **cuts.inputs(cut))
 
 
 def align(cut, scene, config):

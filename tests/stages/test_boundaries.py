@@ -33,7 +33,7 @@ def cut(body):
 @pytest.fixture(scope="module")
 def scene(cut):
     return boundaries.run(
-        cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640)), **cuts.undressed(cut)
+        cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640)), **cuts.inputs(cut)
     )
 
 
@@ -101,7 +101,7 @@ def test_without_people_a_camera_that_only_turned_is_aligned_by_the_background(c
     shift = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     homography = np.linalg.inv(shift) @ K @ turn @ np.linalg.inv(K) @ shift
     second = cv2.warpPerspective(first, homography, (640, 360))
-    inputs = cuts.undressed(cut)
+    inputs = cuts.inputs(cut)
     inputs["bodies"] = tuple(replace(b, confidence=np.zeros(len(b))) for b in inputs["bodies"])
     inputs["masks"] = tuple(
         replace(m, counts=m.counts[:0], offsets=m.offsets * 0) for m in inputs["masks"]
@@ -117,7 +117,7 @@ def test_without_people_a_camera_that_only_turned_is_aligned_by_the_background(c
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_nobody_on_one_side_fails_with_the_side_named(cut, side):
-    inputs = cuts.undressed(cut)
+    inputs = cuts.inputs(cut)
     bodies = list(inputs["bodies"])
     bodies[side] = replace(bodies[side], confidence=np.zeros(len(bodies[side])))
     inputs["bodies"] = tuple(bodies)
@@ -133,7 +133,7 @@ def test_a_change_of_place_fails(body):
     for seed in range(3):
         cut = cuts.small_cut(body, seed=seed, people=3, unrelated=True)
         work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640))
-        scene = boundaries.run(work, **cuts.undressed(cut))
+        scene = boundaries.run(work, **cuts.inputs(cut))
         failed.append(scene.status is CutStatus.FAILED and scene.reason != "")
     assert sum(failed) >= 2
 
@@ -183,7 +183,7 @@ def test_colours_veto_strangers(cut):
         _dress(cut.sides[1], [(105, 110, 115)] * 3, [(175, 160, 95)] * 3),
     ]
     work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), images)
-    scene = boundaries.run(work, **cuts.undressed(cut))
+    scene = boundaries.run(work, **cuts.inputs(cut))
     assert scene.status is CutStatus.FAILED
     assert "dressed" in scene.reason
 
@@ -200,7 +200,7 @@ def test_textures_veto_strangers_whose_limbs_look_much_alike(cut):
         _dress(cut.sides[1], [(110, 110, 110)] * 3, [(140, 140, 110)] * 3),
     ]
     work = cuts.work_at_cut(PeopleBoundariesConfig(), (360, 640), images)
-    inputs = cuts.undressed(cut)
+    inputs = cuts.inputs(cut)
     scene = boundaries.run(work, **inputs | {"textures": tuple(looks)})
     assert scene.status is CutStatus.ALIGNED
     others = cuts.textures(tracks[1], [(30, 120, 240)] * len(tracks[1]))

@@ -288,7 +288,7 @@ def test_without_masks_or_people_nothing_gives_the_scale(body, cut):
     scene = scene_of(body, cut, VggtBoundariesConfig(), sides=sides)
     assert scene.status is CutStatus.FAILED
     assert "no person's points give the scale" in scene.reason
-    inputs = cuts.undressed(cut)
+    inputs = cuts.inputs(cut)
     inputs["bodies"] = tuple(replace(b, confidence=np.zeros(len(b))) for b in inputs["bodies"])
     work = replace(cuts.work_at_cut(VggtBoundariesConfig(), HW), checkpoints={"vggt-1b": Path()})
     nobody = boundaries.run(work, **inputs)

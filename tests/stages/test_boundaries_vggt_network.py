@@ -76,16 +76,16 @@ def test_a_tiny_network_runs_through_the_stage(body, cut, checkpoint, points):
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*HW, 3), dtype=np.uint8) for _ in range(2)]
     work = replace(cuts.work_at_cut(config, HW, images), checkpoints={"vggt-1b": checkpoint})
-    scene = boundaries.run(work, **cuts.undressed(cut))
+    scene = boundaries.run(work, **cuts.inputs(cut))
     assert scene.status is CutStatus.ALIGNED, scene.reason
     assert np.isfinite(scene.metres_per_unit)
     assert scene.metres_per_unit > 0
     assert scene.points_scene.shape == (2, 32, 56, 3)
-    again = boundaries.run(work, **cuts.undressed(cut))
+    again = boundaries.run(work, **cuts.inputs(cut))
     assert np.array_equal(scene.points_scene, again.points_scene, equal_nan=True)
     # The network did look: other pictures, other points.
     work = replace(cuts.work_at_cut(config, HW, images[::-1]), checkpoints=work.checkpoints)
-    other = boundaries.run(work, **cuts.undressed(cut))
+    other = boundaries.run(work, **cuts.inputs(cut))
     assert not np.array_equal(scene.points_scene, other.points_scene, equal_nan=True)
 
 
@@ -102,7 +102,7 @@ class Recorded(cuts.TwoFrames):
 
 
 def test_more_frames_of_either_side_change_the_answer(cut, checkpoint):
-    inputs = cuts.undressed(cut)
+    inputs = cuts.inputs(cut)
     # The cut lies between frames 5 and 6; somebody is seen at 2 and at 9 only.
     frames = (np.array([2, 5, 5]), np.array([6, 6, 9]))
     inputs["detections"] = tuple(
@@ -125,7 +125,7 @@ def test_the_wrong_weights_are_refused(body, cut, checkpoint):
     config = VggtBoundariesConfig(architecture=TINY.model_copy(update={"depth": 3}))
     work = replace(cuts.work_at_cut(config, HW), checkpoints={"vggt-1b": checkpoint})
     with pytest.raises(CheckpointError, match=r"frame_blocks\.2"):
-        boundaries.run(work, **cuts.undressed(cut))
+        boundaries.run(work, **cuts.inputs(cut))
 
 
 def test_context_frames_stay_inside_the_shots(cut):

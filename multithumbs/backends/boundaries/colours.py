@@ -9,7 +9,7 @@ from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.config.boundaries import AppearanceConfig
 from multithumbs.render.texture import sample_bilinear
 from multithumbs.solvers.identity_costs import texture_difference
-from multithumbs.types import KEYPOINT_NAMES, Textures, Tracks
+from multithumbs.types import KEYPOINT_NAMES
 
 _REGIONS: Final = (
     (("left_shoulder", "left_hip"), ("right_shoulder", "right_hip")),
@@ -70,17 +70,6 @@ def limb_colours(
                 colours[person, region] = np.median(rgb[person][use], axis=0)
                 weights[person, region] = (seen[person][:, None] * use).max()
     return colours, weights
-
-
-def clothes_of(row: Int64[np.ndarray, " N"], tracks: Tracks, textures: Textures) -> Clothes:
-    """Textures of the tracks of some rows; never seen where a track has none."""
-    size = textures.weight.shape[1:]
-    rgb = np.zeros((len(row), *size, 3), dtype=np.uint8)
-    weight = np.zeros((len(row), *size))
-    for person, track in enumerate(tracks.track[row]):
-        for index in np.flatnonzero(textures.track == track)[:1]:
-            rgb[person], weight[person] = textures.rgb[index], textures.weight[index]
-    return Clothes(rgb, weight)
 
 
 def compare_looks(

@@ -72,9 +72,9 @@ def gather_sightings(
     found = []
     for shot in range(len(shots)):
         aligned = _aligned_pelvises(shot, alignment, detections[shot], bodies[shot])
-        for track in np.unique(tracks[shot].track[tracks[shot].track >= 0]):
+        kept = np.unique(tracks[shot].track[tracks[shot].track >= 0])
+        for track, rgb, weight in zip(kept, *textures[shot].of_tracks(kept), strict=True):
             rows = np.flatnonzero(tracks[shot].track == track)
-            rgb, weight = _texture(textures[shot], int(track))
             found.append(
                 _sighting(
                     shot, int(track), rows, detections[shot], bodies[shot], keypoints[shot],
@@ -82,15 +82,6 @@ def gather_sightings(
                 )
             )  # fmt: skip
     return sorted(found, key=lambda s: (s.shot, int(s.frames[0]), s.track))
-
-
-def _texture(textures: Textures, track: int) -> tuple[np.ndarray, np.ndarray]:
-    index = np.flatnonzero(textures.track == track)
-    if len(index):
-        return textures.rgb[index[0]], textures.weight[index[0]]
-    return np.zeros_like(textures.rgb, shape=textures.rgb.shape[1:]), np.zeros(
-        textures.weight.shape[1:]
-    )
 
 
 def _aligned_pelvises(
