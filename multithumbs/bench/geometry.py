@@ -170,9 +170,7 @@ def _gathered(
 
 
 def _canonical(body: BodyModel, rows: Rows) -> Rows:
-    def tensor(values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(body.dtype)
-
+    tensor = body.tensor
     _, first, person = np.unique(rows.person, return_index=True, return_inverse=True)
     follows = (np.diff(rows.person) == 0) & (np.diff(rows.frame) == 1)
     out = minimise(

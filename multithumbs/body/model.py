@@ -102,6 +102,10 @@ class BodyModel:
     def device(self) -> torch.device:
         return self.v_template.device
 
+    def tensor(self, values: Float[np.ndarray, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Numbers in the model's precision, on its device."""
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)
+
     def rest_joints(self, betas: Float[Tensor, "*batch 10"]) -> Float[Tensor, "*batch 24 3"]:
         """Joints of the T-pose."""
         return (self.J_template.flatten() + betas @ self.J_shapedirs.flatten(0, 1).T).unflatten(

@@ -1,7 +1,6 @@
 """Where a body stands, and how it is carried from one frame of reference to another."""
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
@@ -10,7 +9,7 @@ from multithumbs.body.model import BodyModel
 
 def rest_pelvis(body: BodyModel, betas: Float64[np.ndarray, "N 10"]) -> Float64[np.ndarray, "N 3"]:
     """The pelvis of the unposed body, metres; posed, it stands at this plus ``transl``."""
-    rest = body.rest_joints(torch.as_tensor(betas, dtype=body.dtype))
+    rest = body.rest_joints(body.tensor(betas))
     return rest[:, 0].double().numpy(force=True)
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from multithumbs.geometry import projection, rigid, rotations
+from multithumbs.geometry.grouping import sum_by_group
 from multithumbs.solvers import levenberg_marquardt as lm
 from multithumbs.solvers.alignment import (
     AlignmentProblem,
@@ -176,9 +177,7 @@ class _System:
         self._blocks[who, :, who, :] += hessian[:, 6:, 6:]
         self._blocks[side, :, who, :] += hessian[:, :6, 6:]
         self._blocks[who, :, side, :] += hessian[:, 6:, :6]
-        own = torch.zeros(2, 6, 6, dtype=hessian.dtype, device=hessian.device)
-        # index_put_ sums in a fixed order on CUDA as well, unlike index_add_.
-        own.index_put_((side,), hessian[:, :6, :6], accumulate=True)
+        own = sum_by_group(hessian[:, :6, :6], side, 2)
         for view in range(2):
             self._blocks[view, :, view, :] += own[view]
         self._parts[who] += gradient[:, 6:]

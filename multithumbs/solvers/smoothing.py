@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from multithumbs.body import BodyModel
+from multithumbs.geometry.grouping import sum_by_group
 from multithumbs.geometry.rotations import matrix_from_axis_angle
 from multithumbs.solvers.banded import BlockBand, solve_bordered
 from multithumbs.solvers.smoothing_acceleration import (
@@ -172,8 +173,9 @@ def _evaluate(problem: _Problem, motion: Motion) -> _State:
     if problem.latent is not None:
         rows = rows + latent_cost(problem.latent, motion.rotmats)
     bend = bend_of(motion, problem.curvature)
-    cost = rows.new_zeros(len(motion.betas)).index_add(0, person, rows)
-    cost = cost.index_add(0, person[: len(bend)], bend_cost(bend, problem.curvature))
+    people = len(motion.betas)
+    bent = sum_by_group(bend_cost(bend, problem.curvature), person[: len(bend)], people)
+    cost = sum_by_group(rows, person, people) + bent
     if problem.shape_precision is not None:
         moved = ((motion.betas - problem.betas) ** 2).sum(-1)
         cost = cost + problem.shape_precision * moved
@@ -208,10 +210,8 @@ def _step(
     matrix.diagonal()[...] += 1e-6
     people = len(motion.betas)
     width = 0 if problem.shape_precision is None else NUM_SHAPE
-    shape = rows.shape_hessian.new_zeros(people, NUM_SHAPE, NUM_SHAPE)
-    shape = shape.index_add(0, person, rows.shape_hessian)
-    slope = rows.shape_gradient.new_zeros(people, NUM_SHAPE)
-    slope = slope.index_add(0, person, rows.shape_gradient)
+    shape = sum_by_group(rows.shape_hessian, person, people)
+    slope = sum_by_group(rows.shape_gradient, person, people)
     if problem.shape_precision is not None:
         slope = slope + problem.shape_precision[:, None] * (motion.betas - problem.betas)
         shape.diagonal(dim1=-2, dim2=-1).add_(problem.shape_precision[:, None])
@@ -227,7 +227,7 @@ def _step(
     if solved is None:
         return None
     betas_step = torch.zeros_like(motion.betas)
-    betas_step[:, :width] = torch.from_numpy(solved[1])
+    betas_step[:, :width] = torch.from_numpy(solved[1]).to(betas_step)
     return torch.from_numpy(solved[0]).to(motion.transl), betas_step
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from multithumbs.body import BodyModel
 from multithumbs.body.kinematics import ancestry, bone_offsets, chain_levels
+from multithumbs.geometry.grouping import sum_by_group
 from multithumbs.solvers.priors import FREE_JOINTS
 
 ACTIVE = list(FREE_JOINTS)
@@ -127,7 +128,7 @@ def pose_rows(
         feature = (rotmats[:, 1:] - eye).flatten(1).T
         bent = (chain.blends @ feature).unflatten(0, (-1, 3))
         turned = (axes[chain.contact_joint] * bent[:, :, None]).sum(1)
-        keypoints = keypoints.index_add(0, chain.contact_point, turned)
+        keypoints = keypoints + sum_by_group(turned, chain.contact_point, len(keypoints))
     return Pose(axes, keypoints, by_betas, bent)
 
 

@@ -42,7 +42,7 @@ def run(
     config, times = work.config, work.video.info.timestamps_s
     body = load_body(work.body_npz)
     # Both solvers give the same to a micrometre in single precision, and lm a third sooner.
-    solver_body = load_body(work.body_npz, dtype=torch.float32)
+    solver_body = load_body(work.body_npz, dtype=torch.float32, device=work.runtime.device)
     rows = gather(
         body, detections, keypoints, bodies, tracks, alignment, cameras, identities, times,
         config.gather,
@@ -52,7 +52,7 @@ def run(
     if config.pose_prior == "vposer":
         from multithumbs.backends.people.latent import load_vposer
 
-        vposer = load_vposer(work.checkpoints["vposer"], config.vposer, solver_body.dtype)
+        vposer = load_vposer(work.checkpoints["vposer"], config.vposer, solver_body.v_template)
     match config:
         case AdamWPeopleConfig():
             from multithumbs.backends.people.adamw import refine as literal

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from multithumbs.backends.threads import one_thread
 from multithumbs.body import load_body
@@ -27,9 +26,7 @@ def estimate(
     config, count = work.config, len(detections)
     model = load_body(work.body_npz, device=work.runtime.device)
 
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(model.device, model.dtype)
-
+    tensor = model.tensor
     K = tensor(intrinsics.K).expand(count, 3, 3)
     evidence, xyz, xyz_weight = gather_evidence(
         tensor(keypoints.uv),

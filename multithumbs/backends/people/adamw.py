@@ -57,16 +57,13 @@ def _minimise(
     progress: Callable[[int, int], None],
     latent: PoseLatent,
 ) -> Rows:
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(body.dtype)
-
     _, first, person = np.unique(rows.person, return_index=True, return_inverse=True)
     out = minimise(
         body,
-        Bodies(tensor(rows.pose), tensor(rows.transl), tensor(rows.betas[first])),
-        torch.from_numpy(person),
-        torch.from_numpy(np.flatnonzero(rows.linked())),
-        _crossing(rows, tensor),
+        Bodies(*(body.tensor(x) for x in (rows.pose, rows.transl, rows.betas[first]))),
+        torch.from_numpy(person).to(body.device),
+        torch.from_numpy(np.flatnonzero(rows.linked())).to(body.device),
+        _crossing(rows, body),
         latent,
         smooth_weight=config.smooth_weight,
         cross_weight=config.cross_weight,
@@ -79,16 +76,16 @@ def _minimise(
     return replace(rows, pose=pose, transl=transl, betas=betas[person])
 
 
-def _crossing(rows: Rows, tensor: Callable[[np.ndarray], Tensor]) -> Crossing:
+def _crossing(rows: Rows, body: BodyModel) -> Crossing:
     """Both directions across every cut, for people who were seen on both of its sides."""
     before = np.flatnonzero(rows.linked()[:-1] & (np.diff(rows.shot) != 0))
     before = before[rows.observed[before] & rows.observed[before + 1]]
     row = np.concatenate([before, before + 1])
     other = np.concatenate([before + 1, before])
     return Crossing(
-        row=torch.from_numpy(row),
-        cam_from_world=tensor(rows.cam_from_world[other]),
-        K=tensor(rows.K[other]),
-        uv=tensor(rows.uv[other]),
-        weight=tensor((rows.uv_confidence[other] > 0).astype(np.float64)),
+        row=torch.from_numpy(row).to(body.device),
+        cam_from_world=body.tensor(rows.cam_from_world[other]),
+        K=body.tensor(rows.K[other]),
+        uv=body.tensor(rows.uv[other]),
+        weight=body.tensor((rows.uv_confidence[other] > 0).astype(np.float64)),
     )

@@ -1,7 +1,6 @@
 """Bodies of all shots brought into the world, one shape per person (paper section 3.3)."""
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
@@ -129,7 +128,7 @@ def _pelvis_in_camera(
 def _rest_joints(
     body: BodyModel, betas: Float64[np.ndarray, "M 10"]
 ) -> Float64[np.ndarray, "M 24 3"]:
-    return body.rest_joints(torch.from_numpy(betas).to(body.dtype)).numpy(force=True)
+    return body.rest_joints(body.tensor(betas)).numpy(force=True)
 
 
 def _aligned_depth(

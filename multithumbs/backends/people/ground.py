@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
 from multithumbs.backends.people.rows import Rows
@@ -25,12 +24,7 @@ def posed(body: BodyModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     joints, keypoints = np.empty((len(rows), 24, 3)), np.empty((len(rows), 23, 3))
     for start in range(0, len(rows), BATCH):
         part = slice(start, start + BATCH)
-        out = body.posed(
-            *(
-                torch.from_numpy(np.ascontiguousarray(a[part])).to(body.dtype)
-                for a in (rows.pose, rows.betas, rows.transl)
-            )
-        )
+        out = body.posed(*(body.tensor(a[part]) for a in (rows.pose, rows.betas, rows.transl)))
         joints[part] = out.joints.numpy(force=True)
         keypoints[part] = out.keypoints.numpy(force=True)
     return joints, keypoints
@@ -38,7 +32,7 @@ def posed(body: BodyModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 def sole_heights(body: BodyModel) -> Float64[np.ndarray, " 6"]:
     """Height of each sole keypoint above the lowest vertex of a body that stands flat, metres."""
-    flat = torch.zeros(1, 24, 3, dtype=body.dtype)
+    flat = body.v_template.new_zeros(1, 24, 3)
     betas, transl = flat.new_zeros(1, 10), flat.new_zeros(1, 3)
     lowest = body.rest_vertices(betas)[0, :, 1].min()
     keypoints = body.posed(flat, betas, transl).keypoints[0, list(SOLE_KEYPOINTS), 1]

@@ -99,19 +99,17 @@ def _solve_piece(
         [shapes.get(int(p), rows.betas[n]) for p, n in zip(people, first, strict=True)]
     )
 
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(body.dtype)
-
+    tensor = body.tensor
     timeline = Timeline(
-        person=torch.from_numpy(person),
+        person=torch.from_numpy(person).to(body.device),
         time_s=tensor(rows.time_s),
-        linked=torch.from_numpy(rows.linked()),
-        activity=torch.ones(len(rows), dtype=body.dtype),
+        linked=torch.from_numpy(rows.linked()).to(body.device),
+        activity=tensor(np.ones(len(rows))),
     )
     shape = tensor(betas)[timeline.person]
     own = tensor(rows.transl) + _pelvis_at_rest(body, tensor(rows.betas), shape)
     motion = Motion(matrix_from_axis_angle(tensor(rows.pose)), own, tensor(betas))
-    frames = _frames(body, prior, shape, tensor, config)
+    frames = _frames(body, prior, shape, config)
     weights = Weights(
         robust_scale=config.robust_scale,
         root_std_rad=config.root_std_rad,
@@ -174,9 +172,9 @@ def _frames(
     body: BodyModel,
     prior: Rows,
     shape: Float[Tensor, "M 10"],
-    tensor: Callable[[np.ndarray], Tensor],
     config: LmPeopleConfig,
 ) -> Frames:
+    tensor = body.tensor
     betas = tensor(prior.betas)
     transl = tensor(prior.transl) + _pelvis_at_rest(body, betas, shape)
     pelvis = (transl + body.rest_joints(shape)[:, 0]).numpy(force=True)

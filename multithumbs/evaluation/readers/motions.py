@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float64, Int64
 from scipy.spatial.transform import Rotation
 
@@ -178,12 +177,10 @@ def _joints(
     transl: Float64[np.ndarray, "N 3"],
     body: BodyModel,
 ) -> Float64[np.ndarray, "N 24 3"]:
-    def tensor(values: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=body.dtype)
-
     if len(pose) == 0:
         return np.zeros((0, 24, 3))
-    return body.posed(tensor(pose), tensor(betas), tensor(transl)).joints.numpy().astype(np.float64)
+    posed = body.posed(*(body.tensor(values) for values in (pose, betas, transl)))
+    return posed.joints.double().numpy(force=True)
 
 
 def intrinsics(focal: Any, centre: tuple[float, float], count: int) -> Float64[np.ndarray, "T 3 3"]:

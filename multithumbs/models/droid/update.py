@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from multithumbs.geometry.grouping import sum_by_group
 from multithumbs.models.droid.interface import Update
 
 MOTION_CHANNELS = 4
@@ -80,9 +81,7 @@ class GraphAggregation(nn.Module):
         """Sorted unique sources, their depth damping (float32 at least) and upsampling masks."""
         frames, group, count = torch.unique(ii, return_inverse=True, return_counts=True)
         edges = self.conv1(net).relu_()
-        pooled = edges.new_zeros((len(frames), *edges.shape[1:]))
-        # index_put_ sums in a fixed order on CUDA as well, unlike index_add_.
-        pooled.index_put_((group,), edges, accumulate=True)
+        pooled = sum_by_group(edges, group, len(frames))
         pooled = pooled / count.to(pooled.dtype)[:, None, None, None]
         pooled = self.conv2(pooled).relu_()
         damping = DAMPING_SCALE * functional.softplus(_wide(self.eta(pooled)))
