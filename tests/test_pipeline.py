@@ -189,3 +189,18 @@ def test_a_small_clip_with_known_truth(tmp_path: Path) -> None:
     assert done.score.w_mpjpe_mm is not None
     assert done.score.w_mpjpe_mm < 400
     assert json.loads((done.folder / "score.json").read_text())["ids"] == 0
+
+
+@pytest.mark.slow
+def test_the_demo_is_as_good_as_the_readme_says(tmp_path: Path) -> None:
+    config = load_config(["outputs.world.enabled=false", "outputs.overlay.enabled=false"])
+    score = run_demo(config, out=tmp_path, progress=Silent()).score
+    assert score is not None
+    assert score.ids == score.cuts_missed == score.cuts_false == score.cuts_unlinked == 0
+    assert score.precision == score.recall == 1
+    measured = {  # what it gave when this was written, with a tenth to spare
+        "w_mpjpe_mm": 76, "wa_mpjpe_mm": 49, "mpjpe_mm": 45, "ate_m": 0.125,
+        "cut_rotation_deg": 0.2,
+    }  # fmt: skip
+    for name, most in measured.items():
+        assert getattr(score, name) < most, name

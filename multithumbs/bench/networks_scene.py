@@ -20,7 +20,6 @@ from multithumbs.bench.networks_measure import (
     sweep,
 )
 from multithumbs.bench.networks_setup import Bench
-from multithumbs.body import EMBEDDED_BODY, load_body
 from multithumbs.config.boundaries_vggt import VggtArchitecture, VggtBoundariesConfig
 from multithumbs.config.odometry import DroidArchitectureConfig, DroidOdometryConfig
 from multithumbs.config.people import VPoserArchitecture
@@ -171,8 +170,7 @@ def measure_droid(bench: Bench) -> Findings:
 
 
 def measure_vposer(bench: Bench) -> Findings:
-    """Latent code and derivative of poses, as each step of post-processing asks for them. The
-    stage runs them on the CPU; the device's figure says what it would gain."""
+    """Latent code and derivative of poses, as each step of post-processing asks for them."""
     from multithumbs.backends.people.latent import load_vposer
     from multithumbs.models.vposer import VPoser
 
@@ -192,16 +190,16 @@ def measure_vposer(bench: Bench) -> Findings:
 
 
 def measure_solvers(bench: Bench) -> Findings:
-    """The alignment of cuts with its body on the device, as its stage has it. Post-processing
-    takes no device: it is the suite ``speed`` of ``multithumbs bench``."""
-    body = load_body(EMBEDDED_BODY, device=bench.meter.device)
-    found = speed.alignment_rows(body, 1 if bench.scale.tiny else CUTS, lambda line: None)
+    """Alignment and post-processing on the device; `multithumbs bench speed` times more sizes."""
+    device, tiny = bench.meter.device, bench.scale.tiny
+    found = speed.alignment_rows(1 if tiny else CUTS, device, lambda line: None)
+    found += speed.post_rows(speed.SIZES[0 if tiny else 2], device, lambda line: None)
     rows = [
-        Row(stage="alignment", what=f"{row.method}, cut of 3 people", unit=SECONDS, value=row.mean)
+        Row(stage=stage, what=f"{row.method}, {what}", unit=SECONDS, value=row.mean)
         for row in found
         if row.metric == "seconds" and row.mean is not None
+        for stage, what in [row.scene.split(", ")[:2]]
     ]
-    if not rows:
+    if not any(row.stage == "alignment" for row in rows):
         raise RuntimeError("no cut could be aligned")
-    note = "post-processing takes no device: `multithumbs bench --suite speed` times it on the CPU"
-    return Findings(rows=rows, notes=[note])
+    return Findings(rows=rows)

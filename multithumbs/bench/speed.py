@@ -3,18 +3,16 @@
 One thread each. Alignment: random cuts of the boundary oracle, both solvers from the same stage 1
 on the same objective (Eq. 1 alone), timed over stages 2 and 3. Post-processing: one simulated clip
 at growing lengths, `lm` and the paper's AdamW (its time per iteration is measured on
-`TIMED_ITERATIONS` and scaled to the configured number: it is linear in them). Seconds are the
-process's own, so that a busy machine changes ratios little. Memory is what a child process adds at
-most while it solves, after a warm-up on `WARM_ROWS`: how it grows, not all that it needs.
+`TIMED_ITERATIONS` and scaled to the configured number: it is linear in them). On a CPU, seconds
+are the process's own, so that a busy machine changes ratios little, and memory is what a child
+process adds at most while it solves, after a warm-up on `WARM_ROWS`: how it grows, not all that it
+needs. On a CUDA device they are the wall's once the device has done its work, and what the solver
+allocates there at most.
 """
 
 import multiprocessing
-import resource
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -28,6 +26,7 @@ from multithumbs.backends.people import adamw, lm
 from multithumbs.backends.people.gaps import bridge
 from multithumbs.backends.people.gather import gather
 from multithumbs.backends.people.rows import Rows
+from multithumbs.bench.gauge import Peak, clock_s, require_device
 from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
 from multithumbs.config.alignment import AdamWAlignmentConfig, LmAlignmentConfig
 from multithumbs.config.boundaries import BackgroundConfig, PeopleBoundariesConfig
@@ -47,44 +46,59 @@ SIZES: Final = (300, 1000, 3000, 10000, 20000)
 """Person-frames."""
 TIMED_ITERATIONS: Final = 20
 WARM_ROWS: Final = 100
-SAMPLE_S: Final = 0.01
 _GREY: Final = 127
 
 Report = Callable[[str], None]
 
 
 def run_speed(
-    *, cuts: int = 5, most: int = SIZES[-1], report: Report = lambda line: None
+    *,
+    cuts: int = 5,
+    most: int = SIZES[-1],
+    device: str = "cpu",
+    report: Report = lambda line: None,
 ) -> list[TableRow]:
-    """Rows: seconds, losses, memory and ratios; the scene names the problem's size."""
+    """Rows: seconds, losses, memory and ratios; the scene names the problem's size and the device.
+
+    Raises:
+        BackendUnavailable: there is no such device.
+    """
+    require_device(device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        body = load_body(EMBEDDED_BODY)
-        rows = alignment_rows(body, cuts, report)
+        rows = alignment_rows(cuts, device, report)
         for size in (s for s in SIZES if s <= most):
-            rows += post_rows(size, report)
+            rows += post_rows(size, device, report)
     finally:
         torch.set_num_threads(threads)
     return rows
 
 
-def alignment_rows(body: BodyModel, cuts: int, report: Report) -> list[TableRow]:
+def _on(device: str) -> str:
+    """The scene's name says where, unless it is the CPU."""
+    return "" if device == "cpu" else f", {device}"
+
+
+def alignment_rows(cuts: int, device: str, report: Report) -> list[TableRow]:
     """Both solvers on the same cuts."""
+    body, solver_body = load_body(EMBEDDED_BODY), load_body(EMBEDDED_BODY, device=device)
     solvers = {"lm": PAPER, "adamw": AdamWAlignmentConfig(), "lm-default": LmAlignmentConfig()}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in solvers}
-    _align(body, make_cut(body, CutSetup(people=2, mask_stride=2), 10**6), {"lm": PAPER})
+    warm = AdamWAlignmentConfig(stage2_iterations=1, stage3_iterations=1)
+    first = make_cut(body, CutSetup(people=2, mask_stride=2), 10**6)
+    _align(first, body, solver_body, solvers | {"adamw": warm})
     for seed in range(cuts):
         view = float(np.random.default_rng(seed).uniform(0.5, np.pi))
         cut = make_cut(body, CutSetup(people=3, view_rad=view, mask_stride=2), seed)
-        for name, value in _align(body, cut, solvers).items():
+        for name, value in _align(cut, body, solver_body, solvers).items():
             found[name].append(value)
             report(f"alignment, cut {seed}, {name}: {value[0]:.3f} s, Eq. 1 {value[1]:.1f}")
     rows = []
     for name, values in found.items():
         table = np.array(values).reshape(-1, 2)
         literal = np.array(found["adamw"]).reshape(-1, 2)
-        scene = f"alignment, {len(table)} cuts of 3 people"
+        scene = f"alignment, {len(table)} cuts of 3 people{_on(device)}"
         rows += [
             _row(scene, name, "seconds", "s", table[:, 0]),
             _row(scene, name, "loss_over_literal", "ratio", table[:, 1] / literal[:, 1]),
@@ -93,20 +107,22 @@ def alignment_rows(body: BodyModel, cuts: int, report: Report) -> list[TableRow]
     return rows
 
 
-def _align(body: BodyModel, cut: OracleCut, solvers: dict) -> dict[str, tuple[float, float]]:
+def _align(
+    cut: OracleCut, body: BodyModel, solver_body: BodyModel, solvers: dict
+) -> dict[str, tuple[float, float]]:
     """Seconds and Eq. 1 of each solver; empty where the boundary scene FAILED."""
     scene, sides = _boundary(body, cut)
     if scene.status is CutStatus.FAILED:
         return {}
     out = {}
     for name, config in solvers.items():
-        people = pose_people(sides, scene.pair, body, config.objective)
+        people = pose_people(sides, scene.pair, solver_body, config.objective)
         problem = build_problem(people, sides, scene, config.objective)
         state = algorithm1.start(people, problem, scene)
-        began = time.process_time()
+        began = clock_s(solver_body.device)
         trusted = algorithm1.without_outliers(problem, people, config)
         state = algorithm1.solve(trusted, state, config)
-        seconds = time.process_time() - began
+        seconds = clock_s(solver_body.device) - began
         weights = algorithm1.stage3_weights(config)
         loss = eq1.loss(state, problem, weights, state.cam_from_scene).paper(weights)
         out[name] = (seconds, float(loss))
@@ -133,13 +149,13 @@ def _boundary(
     return scene, (before, after)
 
 
-def post_rows(size: int, report: Report) -> list[TableRow]:
+def post_rows(size: int, device: str, report: Report) -> list[TableRow]:
     """`lm` and `adamw` on about ``size`` person-frames."""
     rows, seconds = [], {}
     for name in ("lm", "adamw"):
-        count, took, megabytes = _in_child(name, size)
+        count, took, megabytes = _in_child(name, size, device)
         seconds[name] = took
-        scene = f"post-processing, {size} person-frames"
+        scene = f"post-processing, {size} person-frames{_on(device)}"
         rows += [
             _row(scene, name, "person_frames", "count", np.array([count])),
             _row(scene, name, "seconds", "s", np.array([took])),
@@ -152,17 +168,17 @@ def post_rows(size: int, report: Report) -> list[TableRow]:
     return rows
 
 
-def _in_child(name: str, size: int) -> tuple[int, float, float]:
+def _in_child(name: str, size: int, device: str) -> tuple[int, float, float]:
     """Rows, seconds and added megabytes, in a process of its own so that peaks do not mix."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_post, (name, size))
+        return pool.apply(_post, (name, size, device))
 
 
-def _post(name: str, size: int) -> tuple[int, float, float]:
+def _post(name: str, size: int, device: str) -> tuple[int, float, float]:
     torch.set_num_threads(1)
     body = load_body(EMBEDDED_BODY)
-    solver_body = load_body(EMBEDDED_BODY, dtype=torch.float32)  # as the stage has it
+    solver_body = load_body(EMBEDDED_BODY, dtype=torch.float32, device=device)  # as the stage
     scene = lengthened(demo_scene(), size / 70)
     clip = make_clip(body, scene, ClipNoise(), 0)
     config = LmPeopleConfig()
@@ -174,16 +190,16 @@ def _post(name: str, size: int) -> tuple[int, float, float]:
     rows = rows.take(np.arange(min(len(rows), size)))
 
     def took(part: Rows, iterations: int = 0) -> float:
-        began = time.process_time()
+        began = clock_s(solver_body.device)
         if name == "lm":
             lm.refine(solver_body, part, clip.cameras, config, lambda done, total: None)
         else:
             timed = AdamWPeopleConfig(iterations=iterations)
             adamw.refine(solver_body, part, clip.cameras, timed, lambda done, total: None)
-        return time.process_time() - began
+        return clock_s(solver_body.device) - began
 
     took(rows.take(np.arange(min(len(rows), WARM_ROWS))), 1)  # what is loaded once is not timed
-    with _Peak() as peak:
+    with Peak(solver_body.device) as peak:
         if name == "lm":
             seconds = took(rows)
         else:
@@ -191,39 +207,6 @@ def _post(name: str, size: int) -> tuple[int, float, float]:
             each = (took(rows, 1 + TIMED_ITERATIONS) - first) / TIMED_ITERATIONS
             seconds = first + each * (AdamWPeopleConfig().iterations - 1)
     return len(rows), seconds, peak.megabytes
-
-
-class _Peak:
-    """Resident memory added while a block runs, sampled; the kernel's own peak also holds what
-    was needed before."""
-
-    def __init__(self) -> None:
-        self.megabytes = 0.0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._start = 0.0
-
-    def __enter__(self) -> "_Peak":
-        self._start = _resident_mb()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(SAMPLE_S):
-            self.megabytes = max(self.megabytes, _resident_mb() - self._start)
-
-
-def _resident_mb() -> float:
-    """NaN where the kernel does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, IndexError, ValueError):
-        return float("nan")
-    return pages * resource.getpagesize() / 2**20
 
 
 def lengthened(scene: Scene, seconds: float) -> Scene:

@@ -176,6 +176,7 @@ def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
             suite.add_argument(
                 "--rows", type=_count, default=20000, metavar="N", help="person-frames at most"
             )
+            suite.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:0")
         if name == "results":
             suite.add_argument("tables", type=Path, nargs="+", metavar="DIR", help="of each suite")
 

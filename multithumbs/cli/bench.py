@@ -29,7 +29,9 @@ def bench(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out)
     detail = ""
     if arguments.suite == "speed":
-        rows = speed.run_speed(cuts=arguments.cuts, most=arguments.rows, report=report)
+        rows = speed.run_speed(
+            cuts=arguments.cuts, most=arguments.rows, device=arguments.device, report=report
+        )
     else:
         suites = {"oracle": oracle.run_oracle, "pixels": pixels.run_pixels}
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)

@@ -29,12 +29,12 @@ class TwoFrames:
         return self._images[index]
 
 
-def work_at_cut(config, hw, images=None) -> Work:
+def work_at_cut(config, hw, images=None, device="cpu") -> Work:
     grey = [np.full((*hw, 3), 127, dtype=np.uint8)] * 2
     return Work(
         video=TwoFrames(images or grey),
         config=config,
-        runtime=Runtime(threads=1),
+        runtime=Runtime(device=device, threads=1),
         shot=None,
         cut=CutItem(index=0, before=0, after=1),
         body_npz=EMBEDDED_BODY,

@@ -17,6 +17,7 @@ from multithumbs.config.boundaries import PeopleBoundariesConfig
 from multithumbs.stages import alignment, boundaries
 from multithumbs.types import CutStatus
 
+from ..elsewhere import elsewhere
 from . import cuts
 
 HW = (360, 640)
@@ -32,15 +33,19 @@ def scene(cut):
     return boundaries.run(cuts.work_at_cut(PeopleBoundariesConfig(), HW), **cuts.inputs(cut))
 
 
-def align(cut, scene, config):
-    return alignment.run(cuts.work_at_cut(config, HW), boundaries=scene, **cuts.inputs(cut))
+def align(cut, scene, config, device="cpu"):
+    work = cuts.work_at_cut(config, HW, device=device)
+    return alignment.run(work, boundaries=scene, **cuts.inputs(cut))
 
 
-@pytest.mark.parametrize(
+SOLVERS = pytest.mark.parametrize(
     "config",
     [LmAlignmentConfig(), AdamWAlignmentConfig(stage2_iterations=60, stage3_iterations=60)],
     ids=["lm", "adamw"],
 )
+
+
+@SOLVERS
 def test_everyone_of_both_sides_stands_in_the_scene(body, cut, scene, config):
     aligned = align(cut, scene, config)
     assert aligned.status is CutStatus.ALIGNED
@@ -65,6 +70,31 @@ def test_everyone_of_both_sides_stands_in_the_scene(body, cut, scene, config):
 def test_the_same_input_gives_the_same_bits(cut, scene):
     first, second = (align(cut, scene, LmAlignmentConfig()) for _ in range(2))
     assert np.array_equal(first.joints_scene, second.joints_scene)
+
+
+@SOLVERS
+def test_another_device_gives_the_same(cut, scene, config):
+    given = replace(  # of another scale, for what only reconstructions go through
+        scene,
+        metres_per_unit=2.0,
+        points_scene=scene.points_scene / 2,
+        scene_from_cam=np.stack([_shrunk(matrix) for matrix in scene.scene_from_cam]),
+    )
+    expected = align(cut, given, config)
+    assert expected.status is CutStatus.ALIGNED
+    with elsewhere() as device:
+        found = align(cut, given, config, device)
+    np.testing.assert_allclose(found.joints_scene, expected.joints_scene, rtol=0, atol=1e-9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@SOLVERS
+def test_cuda_gives_the_same(cut, scene, config):
+    first, second = (align(cut, scene, config, "cuda:0").joints_scene for _ in range(2))
+    assert np.array_equal(first, second)
+    expected = align(cut, scene, config).joints_scene
+    np.testing.assert_allclose(first, expected, rtol=0, atol=1e-5)
 
 
 def test_a_failed_scene_stays_failed_for_its_reason(cut, scene):

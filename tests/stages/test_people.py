@@ -23,6 +23,8 @@ from multithumbs.synth.script import Mark, Script
 from multithumbs.types import Frame, People, VideoInfo
 from multithumbs.types.work import Runtime, Work
 
+from ..elsewhere import elsewhere
+
 PLAIN = Outfit(
     skin=(0.06, 0.4, 0.8), hair=(0.1, 0.5, 0.3), shirt=(0.6, 0.5, 0.5), accent=(0.1, 0.1, 0.9),
     pattern="stripes", trousers=(0.6, 0.3, 0.2), sleeves=0.4, shoes=(0.1, 0.4, 0.2),
@@ -81,6 +83,7 @@ def solve(
     data: OracleClip,
     config: PeopleConfig | None = None,
     checkpoints: dict[str, Path] | None = None,
+    device: str = "cpu",
 ) -> People:
     info = VideoInfo(
         sha256="0" * 64,
@@ -91,7 +94,7 @@ def solve(
     work = Work(
         video=StillVideo(info),
         config=config or LmPeopleConfig(),
-        runtime=Runtime(),
+        runtime=Runtime(device=device),
         shot=None,
         cut=None,
         body_npz=EMBEDDED_BODY,
@@ -252,6 +255,29 @@ def test_the_same_input_gives_the_same_output() -> None:
     first, second = solved(), solve(clip())
     assert np.array_equal(first.pose, second.pose)
     assert np.array_equal(first.transl, second.transl)
+
+
+SOLVERS = pytest.mark.parametrize(
+    "config", [LmPeopleConfig(), AdamWPeopleConfig(iterations=20)], ids=["lm", "adamw"]
+)
+
+
+@SOLVERS
+def test_another_device_gives_the_same(config: PeopleConfig) -> None:
+    expected = solve(clip(), config)
+    with elsewhere() as device:
+        found = solve(clip(), config, device=device)
+    np.testing.assert_allclose(found.joints_ground, expected.joints_ground, rtol=0, atol=1e-9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@SOLVERS
+def test_cuda_gives_the_same(config: PeopleConfig) -> None:
+    first, second = (solve(clip(), config, device="cuda:0").joints_ground for _ in range(2))
+    assert np.array_equal(first, second)
+    expected = solve(clip(), config).joints_ground
+    np.testing.assert_allclose(first, expected, rtol=0, atol=2e-3)
 
 
 def test_pieces_of_a_long_sequence_join_smoothly() -> None:
