@@ -1,25 +1,25 @@
 """The `speed` suite: alignment and post-processing, `lm` against the paper's, in one process.
 
 One thread each. Alignment: random cuts of the boundary oracle, both solvers from the same stage 1
-on the same objective (Eq. 1 alone), timed over stages 2 and 3. Post-processing: one simulated clip
-at growing lengths, `lm` and the paper's AdamW (its time per iteration is measured on
-`TIMED_ITERATIONS` and scaled to the configured number: it is linear in them). On a CPU, seconds
-are the process's own, so that a busy machine changes ratios little, and memory is what a child
-process adds at most while it solves, after a warm-up on `WARM_ROWS`: how it grows, not all that it
-needs. On a CUDA device they are the wall's once the device has done its work, and what the solver
-allocates there at most.
+on the same objective (Eq. 1 alone), timed over stages 2 and 3, cut by cut and all cuts at once.
+Post-processing: one simulated clip at growing lengths, `lm` and the paper's AdamW (its time per
+iteration is measured on `TIMED_ITERATIONS` and scaled to the configured number: it is linear in
+them). On a CPU, seconds are the process's own, so that a busy machine changes ratios little, and
+memory is what a child process adds at most while it solves, after a warm-up on `WARM_ROWS`: how it
+grows, not all that it needs. On a CUDA device they are the wall's once the device has done its
+work, and what the solver allocates there at most.
 """
 
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 
 from multithumbs.backends.alignment import algorithm1
-from multithumbs.backends.alignment.problem import build_problem, pose_people
+from multithumbs.backends.alignment.problem import PosedPeople, build_problem, pose_people
 from multithumbs.backends.boundaries import people as people_backend
 from multithumbs.backends.boundaries.side import BoundarySide, gather_side
 from multithumbs.backends.people import adamw, lm
@@ -81,52 +81,71 @@ def _on(device: str) -> str:
 
 
 def alignment_rows(cuts: int, device: str, report: Report) -> list[TableRow]:
-    """Both solvers on the same cuts."""
+    """Both solvers on the same cuts, one by one and all at once."""
     body, solver_body = load_body(EMBEDDED_BODY), load_body(EMBEDDED_BODY, device=device)
     solvers = {"lm": PAPER, "adamw": AdamWAlignmentConfig(), "lm-default": LmAlignmentConfig()}
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in solvers}
     warm = AdamWAlignmentConfig(stage2_iterations=1, stage3_iterations=1)
-    first = make_cut(body, CutSetup(people=2, mask_stride=2), 10**6)
-    _align(first, body, solver_body, solvers | {"adamw": warm})
+    first = _posed(make_cut(body, CutSetup(people=2, mask_stride=2), 10**6), body, solver_body)
+    if first is not None:
+        for config in (PAPER, warm):  # what is loaded once is not timed
+            _solve([first], config)
+    posed = []
     for seed in range(cuts):
         view = float(np.random.default_rng(seed).uniform(0.5, np.pi))
         cut = make_cut(body, CutSetup(people=3, view_rad=view, mask_stride=2), seed)
-        for name, value in _align(cut, body, solver_body, solvers).items():
-            found[name].append(value)
-            report(f"alignment, cut {seed}, {name}: {value[0]:.3f} s, Eq. 1 {value[1]:.1f}")
+        posed += filter(None, [_posed(cut, body, solver_body)])
     rows = []
-    for name, values in found.items():
-        table = np.array(values).reshape(-1, 2)
-        literal = np.array(found["adamw"]).reshape(-1, 2)
-        scene = f"alignment, {len(table)} cuts of 3 people{_on(device)}"
-        rows += [
-            _row(scene, name, "seconds", "s", table[:, 0]),
-            _row(scene, name, "loss_over_literal", "ratio", table[:, 1] / literal[:, 1]),
-            _row(scene, name, "times_faster", "ratio", literal[:, 0] / table[:, 0]),
-        ]
+    for together in (False, True):
+        groups = [posed] if together else [[cut] for cut in posed]
+        how = " at once" if together else ""
+        scene = f"alignment, {len(posed)} cuts of 3 people{how}{_on(device)}"
+        found = {}
+        for name, config in solvers.items():
+            solved = [_solve(group, config) for group in groups if group]
+            # Of cuts at once each has its share of the time.
+            seconds = np.array([s / len(loss) for s, loss in solved for _ in loss])
+            found[name] = seconds, np.array([value for _, loss in solved for value in loss])
+            report(f"{scene}, {name}: {seconds.sum():.3f} s")
+        literal_s, literal_loss = found["adamw"]
+        for name, (seconds, loss) in found.items():
+            rows += [
+                _row(scene, name, "seconds", "s", seconds),
+                _row(scene, name, "loss_over_literal", "ratio", loss / literal_loss),
+                _row(scene, name, "times_faster", "ratio", literal_s / seconds),
+            ]
     return rows
 
 
-def _align(
-    cut: OracleCut, body: BodyModel, solver_body: BodyModel, solvers: dict
-) -> dict[str, tuple[float, float]]:
-    """Seconds and Eq. 1 of each solver; empty where the boundary scene FAILED."""
+class _Posed(NamedTuple):
+    """A cut at the end of stage 1."""
+
+    people: PosedPeople
+    problem: eq1.AlignmentProblem
+    state: eq1.AlignmentState
+
+
+def _posed(cut: OracleCut, body: BodyModel, solver_body: BodyModel) -> _Posed | None:
+    """None where the boundary scene FAILED."""
     scene, sides = _boundary(body, cut)
     if scene.status is CutStatus.FAILED:
-        return {}
-    out = {}
-    for name, config in solvers.items():
-        people = pose_people(sides, scene.pair, solver_body, config.objective)
-        problem = build_problem(people, sides, scene, config.objective)
-        state = algorithm1.start(people, problem, scene)
-        began = clock_s(solver_body.device)
-        trusted = algorithm1.without_outliers(problem, people, config)
-        state = algorithm1.solve(trusted, state, config)
-        seconds = clock_s(solver_body.device) - began
-        weights = algorithm1.stage3_weights(config)
-        loss = eq1.loss(state, problem, weights, state.cam_from_scene).paper(weights)
-        out[name] = (seconds, float(loss))
-    return out
+        return None
+    people = pose_people(sides, scene.pair, solver_body, PAPER.objective)
+    problem = build_problem(people, sides, scene, PAPER.objective)
+    return _Posed(people, problem, algorithm1.start(people, problem, scene))
+
+
+def _solve(cuts: list[_Posed], config: algorithm1.SolverConfig) -> tuple[float, list[float]]:
+    """Seconds, and Eq. 1 of each cut."""
+    device = cuts[0].state.pelvis.device
+    began = clock_s(device)
+    trusted = [algorithm1.without_outliers(cut.problem, cut.people, config) for cut in cuts]
+    problem, start = eq1.joined(trusted, [cut.state for cut in cuts])
+    state = algorithm1.solve(problem, start, config)
+    seconds = clock_s(device) - began
+    weights = algorithm1.stage3_weights(config)
+    problem, _ = eq1.joined([cut.problem for cut in cuts], [cut.state for cut in cuts])
+    loss = eq1.loss(state, problem, weights, state.cam_from_scene).paper(weights)
+    return seconds, loss.tolist()
 
 
 def _boundary(

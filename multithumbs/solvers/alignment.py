@@ -1,16 +1,17 @@
 """Eq. 1-5 of the paper: posed bodies, two cameras, and what both must agree with.
 
 Pose and shape are fixed in Algorithm 1, so a posed body is rigid: it is posed once and every
-evaluation moves a few hundred points. All bodies ``P`` of both boundary frames are one batch;
-``side`` says which frame each belongs to.
+evaluation moves a few hundred points. All bodies ``P`` of the ``F`` boundary frames of ``C`` cuts
+are one batch; ``view`` says which frame each belongs to.
 
 Units. ``L_2D`` sums squared distances between projected and detected keypoints, in units of
 ``keypoint_unit_px`` pixels (1: pixels), each times the keypoint's confidence. ``L_sil`` sums
 distances in pixels from vertices that project outside their mask to its boundary. ``L_depth``
-sums squared distances in metres. All three are sums, as printed, over people, keypoints and
+sums squared distances in metres. All three are sums, as printed, over a cut's people, keypoints and
 the vertices given. Vertices that leave the image have no mask to obey and cost nothing.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,14 +19,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from multithumbs.geometry import projection, rigid, rotations
+from multithumbs.geometry.grouping import sum_by_group
 
 
 class AlignmentProblem(NamedTuple):
     """What stays fixed while people and cameras move."""
 
-    side: Int64[Tensor, " P"]
-    """0 or 1: the boundary frame that sees the body."""
-    K: Float[Tensor, "2 3 3"]
+    view: Int64[Tensor, " P"]
+    """The boundary frame that sees the body: 2c is the one before cut c, 2c + 1 the one after."""
+    K: Float[Tensor, "F 3 3"]
     hw: tuple[int, int]
     keypoints: Float[Tensor, "P J 3"]
     """Keypoints of the body with no global rotation, relative to its pelvis, metres."""
@@ -40,10 +42,22 @@ class AlignmentProblem(NamedTuple):
     person without a mask."""
     inside: Bool[Tensor, "P h w"]
     """The mask itself."""
-    points: Float[Tensor, "2 y x 3"]
-    """The scene's point map; NaN where it has no point."""
+    points: Float[Tensor, "F y x 3"]
+    """The point maps, in the cut's scene; NaN where there is no point."""
     pair: Int64[Tensor, "M 2"]
-    """Entries believed to be one person, one of either side."""
+    """Bodies believed to be one person, one of either side of a cut; each in one pair at most."""
+
+    @property
+    def num_cuts(self) -> int:
+        return len(self.K) // 2
+
+    def sum_by_cut(
+        self, values: Float[Tensor, "N *rest"], view: Int64[Tensor, " N"]
+    ) -> Float[Tensor, " C"]:
+        """Everything that belongs to the two views of each cut, added up."""
+        if self.num_cuts == 1:
+            return values.sum()[None]
+        return sum_by_group(values.flatten(1).sum(1), view // 2, self.num_cuts)
 
 
 class AlignmentWeights(NamedTuple):
@@ -64,7 +78,7 @@ class AlignmentState(NamedTuple):
     """Global orientation in ``scene``."""
     pelvis: Float[Tensor, "P 3"]
     """Metres in ``scene``."""
-    cam_from_scene: Float[Tensor, "2 4 4"]
+    cam_from_scene: Float[Tensor, "F 4 4"]
 
 
 class Placed(NamedTuple):
@@ -91,15 +105,15 @@ class Lookup(NamedTuple):
 
 
 class AlignmentLoss(NamedTuple):
-    """The terms of Eq. 1, unweighted, and our own."""
+    """The terms of Eq. 1 for each cut, unweighted, and our own."""
 
-    keypoints: Float[Tensor, ""]
-    silhouette: Float[Tensor, ""]
-    depth: Float[Tensor, ""]
-    pair: Float[Tensor, ""]
-    camera: Float[Tensor, ""]
+    keypoints: Float[Tensor, " C"]
+    silhouette: Float[Tensor, " C"]
+    depth: Float[Tensor, " C"]
+    pair: Float[Tensor, " C"]
+    camera: Float[Tensor, " C"]
 
-    def paper(self, weights: AlignmentWeights) -> Float[Tensor, ""]:
+    def paper(self, weights: AlignmentWeights) -> Float[Tensor, " C"]:
         """Eq. 1."""
         return (
             weights.keypoints * self.keypoints
@@ -107,14 +121,37 @@ class AlignmentLoss(NamedTuple):
             + weights.depth * self.depth
         )
 
-    def total(self, weights: AlignmentWeights) -> Float[Tensor, ""]:
+    def total(self, weights: AlignmentWeights) -> Float[Tensor, " C"]:
         return self.paper(weights) + weights.pair * self.pair + weights.camera * self.camera
 
 
+def joined(
+    problems: Sequence[AlignmentProblem], states: Sequence[AlignmentState]
+) -> tuple[AlignmentProblem, AlignmentState]:
+    """Several cuts as one problem, each of which ends as it would alone.
+
+    Their images, masks and point maps are of one size, as those of a video are.
+    """
+    view, pair, views, bodies = [], [], 0, 0
+    for problem in problems:
+        view.append(problem.view + views)
+        pair.append(problem.pair + bodies)
+        views, bodies = views + len(problem.K), bodies + len(problem.view)
+    stacked = {
+        name: torch.cat([getattr(problem, name) for problem in problems])
+        for name in AlignmentProblem._fields
+        if name not in ("view", "hw", "pair")
+    }
+    whole = AlignmentProblem(
+        view=torch.cat(view), hw=problems[0].hw, pair=torch.cat(pair), **stacked
+    )
+    return whole, AlignmentState(*(torch.cat(parts) for parts in zip(*states, strict=True)))
+
+
 def place(state: AlignmentState, problem: AlignmentProblem) -> Placed:
-    """Turn and move every body, and project it with its side's camera."""
-    cameras = state.cam_from_scene[problem.side]
-    K = problem.K[problem.side]
+    """Turn and move every body, and project it with its frame's camera."""
+    cameras = state.cam_from_scene[problem.view]
+    K = problem.K[problem.view]
     turned = [
         points @ state.rotation.transpose(-1, -2)
         for points in (problem.keypoints, problem.vertices)
@@ -141,7 +178,7 @@ def look_up(placed: Placed, problem: AlignmentProblem, *, points: bool) -> Looku
     row, column = _cell(uv, problem.hw, (problem.inside.shape[1], problem.inside.shape[2]))
     in_mask = visible & problem.paired & problem.inside[person, row, column]
     row, column = _cell(uv, problem.hw, (problem.points.shape[1], problem.points.shape[2]))
-    scene_points = problem.points[problem.side[:, None], row, column]
+    scene_points = problem.points[problem.view[:, None], row, column]
     paired = in_mask & scene_points.isfinite().all(-1)
     scene_points = torch.where(paired[..., None], scene_points, torch.zeros_like(scene_points))
     return Lookup(distance, slope, scene_points, paired.to(distance.dtype))
@@ -151,27 +188,29 @@ def loss(
     state: AlignmentState,
     problem: AlignmentProblem,
     weights: AlignmentWeights,
-    anchor: Float[Tensor, "2 4 4"],
+    anchor: Float[Tensor, "F 4 4"],
 ) -> AlignmentLoss:
     """All terms; differentiable by autograd (the lookups enter as the paper uses them).
 
     ``anchor``: the scene's own ``cam_from_scene``, for the camera term.
     """
     placed = place(state, problem)
-    zero = placed.keypoints_uv.new_zeros(())
+    view, frames = problem.view, torch.arange(len(anchor), device=anchor.device)
+    none = placed.keypoints_uv.new_zeros(problem.num_cuts)
     error = (placed.keypoints_uv - problem.uv) / weights.keypoint_unit_px
-    keypoints = (problem.confidence * (error**2).sum(-1)).sum()
-    silhouette = depth = pair = camera = zero
+    keypoints = problem.sum_by_cut(problem.confidence * (error**2).sum(-1), view)
+    silhouette = depth = pair = camera = none
     if weights.silhouette or weights.depth:
         at = look_up(placed, problem, points=weights.depth > 0)
         # First-order: the sampled distance with its slope, so that autograd sees the pixel.
         shift = placed.vertices_uv - placed.vertices_uv.detach()
-        silhouette = (at.distance + (at.slope * shift).sum(-1)).sum()
-        depth = (at.paired * ((placed.vertices_scene - at.points) ** 2).sum(-1)).sum()
+        silhouette = problem.sum_by_cut(at.distance + (at.slope * shift).sum(-1), view)
+        off = placed.vertices_scene - at.points
+        depth = problem.sum_by_cut(at.paired * (off**2).sum(-1), view)
     if weights.pair:
-        pair = (pair_offsets(state, problem) ** 2).sum()
+        pair = problem.sum_by_cut(pair_offsets(state, problem) ** 2, view[problem.pair[:, 0]])
     if weights.camera:
-        camera = (camera_offsets(state.cam_from_scene, anchor) ** 2).sum()
+        camera = problem.sum_by_cut(camera_offsets(state.cam_from_scene, anchor) ** 2, frames)
     return AlignmentLoss(keypoints, silhouette, depth, pair, camera)
 
 
@@ -181,8 +220,8 @@ def pair_offsets(state: AlignmentState, problem: AlignmentProblem) -> Float[Tens
 
 
 def camera_offsets(
-    cam_from_scene: Float[Tensor, "2 4 4"], anchor: Float[Tensor, "2 4 4"]
-) -> Float[Tensor, "2 6"]:
+    cam_from_scene: Float[Tensor, "F 4 4"], anchor: Float[Tensor, "F 4 4"]
+) -> Float[Tensor, "F 6"]:
     """Rotation (radians) and translation (metres) from the scene's cameras, in their axes."""
     moved = cam_from_scene @ rigid.inverse(anchor)
     turn = rotations.axis_angle_from_matrix(moved[:, :3, :3])
@@ -202,17 +241,17 @@ def initial_state(
     pelvis_cam: Float[Tensor, "P 3"],
     root_uv: Float[Tensor, "P 2"],
     root_seen: Bool[Tensor, " P"],
-    scene_from_cam: Float[Tensor, "2 4 4"],
+    scene_from_cam: Float[Tensor, "F 4 4"],
 ) -> AlignmentState:
     """Stage 1 of Algorithm 1: each root at the scene point behind its 2D root.
 
     Its 500 iterations repeat one assignment. Where the root is not seen or has no point the
     body stays where its own camera put it.
     """
-    frames = scene_from_cam[problem.side]
+    frames = scene_from_cam[problem.view]
     grid = (problem.points.shape[1], problem.points.shape[2])
     row, column = _cell(root_uv, problem.hw, grid)
-    points = problem.points[problem.side, row, column]
+    points = problem.points[problem.view, row, column]
     own = rigid.apply(frames, pelvis_cam[:, None])[:, 0]
     use = root_seen & points.isfinite().all(-1)
     pelvis = torch.where(use[:, None], points, own)
@@ -220,7 +259,7 @@ def initial_state(
 
 
 def first_camera_as_scene(state: AlignmentState) -> AlignmentState:
-    """The same state in the axes of camera 0 (Eq. 1 leaves the gauge to its starting point)."""
+    """One cut's state in the axes of camera 0 (Eq. 1 leaves the gauge to its starting point)."""
     move = state.cam_from_scene[0]
     return AlignmentState(
         move[:3, :3] @ state.rotation,

@@ -35,7 +35,7 @@ def minimise(
     iterations: int,
     cameras: bool,
 ) -> AlignmentState:
-    """One stage: Γ and Φ of all people of both frames, and the two cameras where ``cameras``.
+    """One stage: Γ and Φ of all people of all frames, and the cameras where ``cameras``.
 
     Orientations are parametrised by axis-angle vectors, as SMPL's are.
     """
@@ -60,7 +60,7 @@ def minimise(
 
     for _ in range(iterations):
         optimiser.zero_grad()
-        loss(current(), problem, weights, start.cam_from_scene).total(weights).backward()
+        loss(current(), problem, weights, start.cam_from_scene).total(weights).sum().backward()
         optimiser.step()
     return AlignmentState(*(field.detach() for field in current()))
 

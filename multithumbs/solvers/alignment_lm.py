@@ -1,11 +1,14 @@
 """The same objective (Eq. 1-5) by Levenberg-Marquardt, with analytic derivatives.
 
 The unknowns are one rigid motion per body and one per camera, 6 each; bodies meet only in
-their camera (and in a pair, where that term is used), so the system is small: 12 + 6 P.
+their camera (and in a pair, where that term is used), so a cut's system is small: 12 + 6 for
+each of its bodies. Cuts know nothing of each other and are solved side by side.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from multithumbs.geometry import projection, rigid, rotations
@@ -22,8 +25,8 @@ from multithumbs.solvers.alignment import (
     place,
 )
 
-_BODIES = 12
-"""Where the bodies' unknowns begin, after six per camera."""
+_CAMERAS = 2
+"""A cut's first blocks of six unknowns; its bodies follow."""
 
 _SMOOTH_PX = 0.5
 """Distances below it count as quadratic in the model of the silhouette term (not in its cost)."""
@@ -38,65 +41,88 @@ def minimise(
     cameras: bool,
     relative_tolerance: float = 1e-6,
 ) -> AlignmentState:
-    """One stage: people of both frames, and the two cameras where ``cameras``."""
-    anchor = start.cam_from_scene
-
-    def evaluate(state: AlignmentState) -> Float[Tensor, "1"]:
-        return loss(_single(state), problem, weights, anchor).total(weights)[None]
-
-    solution = lm.solve(
-        lambda state: _linearise(_single(state), problem, weights, anchor, cameras=cameras),
-        evaluate,
-        _retract,
-        _select,
-        AlignmentState(*(field[None] for field in start)),
+    """One stage: people of all frames, and the cameras where ``cameras``."""
+    anchor, layout = start.cam_from_scene, _Layout.of(problem)
+    return lm.solve(
+        lambda state: _linearise(state, problem, layout, weights, anchor, cameras=cameras),
+        lambda state: loss(state, problem, weights, anchor).total(weights),
+        lambda state, step: _retract(state, step, layout),
+        lambda mask, better, worse: _select(mask, better, worse, layout),
+        start,
         max_iterations=max_iterations,
         relative_tolerance=relative_tolerance,
-    )
-    return _single(solution.state)
+    ).state
 
 
-def _single(state: AlignmentState) -> AlignmentState:
-    """Without the solver's batch axis: a cut is one problem."""
-    return AlignmentState(*(field[0] for field in state))
+class _Layout(NamedTuple):
+    """Where a cut's system has the six unknowns of each body and camera."""
+
+    cut: Int64[Tensor, " P"]
+    body: Int64[Tensor, " P"]
+    """Block of each body ..."""
+    camera: Int64[Tensor, " P"]
+    """... and of the camera that sees it."""
+    frame_cut: Int64[Tensor, " F"]
+    frame: Int64[Tensor, " F"]
+    """Block of each camera."""
+    cuts: int
+    blocks: int
+    """Of the fullest cut; what others do not need stays 0."""
+
+    @classmethod
+    def of(cls, problem: AlignmentProblem) -> "_Layout":
+        cut = problem.view // 2
+        same = (cut[:, None] == cut).tril(-1)
+        body = _CAMERAS + same.sum(1)
+        frames = torch.arange(len(problem.K), device=cut.device)
+        blocks = _CAMERAS if not len(body) else int(body.max()) + 1
+        return cls(cut, body, problem.view % 2, frames // 2, frames % 2, problem.num_cuts, blocks)
 
 
 def _select(
-    mask: Bool[Tensor, "1"], better: AlignmentState, worse: AlignmentState
+    mask: Bool[Tensor, " C"], better: AlignmentState, worse: AlignmentState, layout: _Layout
 ) -> AlignmentState:
-    return better if bool(mask[0]) else worse
-
-
-def _retract(state: AlignmentState, step: Float[Tensor, "1 P"]) -> AlignmentState:
-    """Left rotations about each pelvis and each camera's centre of coordinates, then shifts."""
-    moves = step[0].unflatten(0, (-1, 6))
-    turns = rotations.matrix_from_axis_angle(moves[:, :3])
-    cameras = rigid.compose(turns[:2], moves[:2, 3:])
+    bodies, frames = mask[layout.cut], mask[layout.frame_cut]
     return AlignmentState(
-        turns[2:] @ state.rotation,
-        state.pelvis + moves[2:, 3:],
-        cameras @ state.cam_from_scene,
+        torch.where(bodies[:, None, None], better.rotation, worse.rotation),
+        torch.where(bodies[:, None], better.pelvis, worse.pelvis),
+        torch.where(frames[:, None, None], better.cam_from_scene, worse.cam_from_scene),
+    )
+
+
+def _retract(state: AlignmentState, step: Float[Tensor, "C D"], layout: _Layout) -> AlignmentState:
+    """Left rotations about each pelvis and each camera's centre of coordinates, then shifts."""
+    moves = step.unflatten(1, (-1, 6))
+    body = moves[layout.cut, layout.body]
+    camera = moves[layout.frame_cut, layout.frame]
+    turns = rotations.matrix_from_axis_angle(camera[:, :3])
+    return AlignmentState(
+        rotations.matrix_from_axis_angle(body[:, :3]) @ state.rotation,
+        state.pelvis + body[:, 3:],
+        rigid.compose(turns, camera[:, 3:]) @ state.cam_from_scene,
     )
 
 
 def _linearise(
     state: AlignmentState,
     problem: AlignmentProblem,
+    layout: _Layout,
     weights: AlignmentWeights,
-    anchor: Float[Tensor, "2 4 4"],
+    anchor: Float[Tensor, "F 4 4"],
     *,
     cameras: bool,
 ) -> lm.Linearisation:
     placed = place(state, problem)
-    turn = state.cam_from_scene[problem.side][:, None, :3, :3]
-    K = problem.K[problem.side]
+    turn = state.cam_from_scene[problem.view][:, None, :3, :3]
+    K = problem.K[problem.view]
     error = (placed.keypoints_uv - problem.uv) / weights.keypoint_unit_px
     by_cam = projection.projection_jacobian(placed.keypoints_cam, K) / weights.keypoint_unit_px
     body, camera = _chain(by_cam, turn, placed.keypoints_turned, placed.keypoints_cam)
-    system = _System(problem, state.pelvis)
+    system = _System(problem, layout, state.pelvis)
     weight = weights.keypoints * problem.confidence
     system.add(body, camera, error, weight)
-    silhouette = depth = error.new_zeros(())
+    view, frames = problem.view, torch.arange(len(anchor), device=anchor.device)
+    cost = problem.sum_by_cut(weight * (error**2).sum(-1), view)
     if weights.silhouette or weights.depth:
         at = look_up(placed, problem, points=weights.depth > 0)
         by_cam = projection.projection_jacobian(placed.vertices_cam, K)
@@ -107,24 +133,21 @@ def _linearise(
         system.add(body, camera, at.distance[..., None], softened)
         offset = placed.vertices_scene - at.points
         system.add_depth(placed.vertices_turned, offset, weights.depth * at.paired)
-        silhouette = at.distance.sum()
-        depth = (at.paired * (offset**2).sum(-1)).sum()
-    cost = (
-        (weight * (error**2).sum(-1)).sum()
-        + weights.silhouette * silhouette
-        + weights.depth * depth
-    )
+        silhouette = problem.sum_by_cut(at.distance, view)
+        depth = problem.sum_by_cut(at.paired * (offset**2).sum(-1), view)
+        cost = cost + weights.silhouette * silhouette + weights.depth * depth
     if weights.pair:
         offsets = pair_offsets(state, problem)
         system.add_pairs(offsets, weights.pair)
-        cost = cost + weights.pair * (offsets**2).sum()
+        together = problem.sum_by_cut(offsets**2, view[problem.pair[:, 0]])
+        cost = cost + weights.pair * together
     if weights.camera:
         offsets = camera_offsets(state.cam_from_scene, anchor)
         system.add_cameras(offsets, weights.camera)
-        cost = cost + weights.camera * (offsets**2).sum()
+        cost = cost + weights.camera * problem.sum_by_cut(offsets**2, frames)
     if not cameras:
         system.hold_cameras()
-    return lm.Linearisation(cost[None], system.gradient[None], system.hessian[None])
+    return lm.Linearisation(cost, system.gradient, system.hessian)
 
 
 def _chain(
@@ -148,17 +171,15 @@ def _cross_rows(
 
 
 class _System:
-    """Normal equations of one cut, filled term by term."""
+    """Normal equations of all cuts, filled term by term."""
 
-    def __init__(self, problem: AlignmentProblem, like: Tensor) -> None:
-        bodies = len(problem.side)
-        self._problem = problem
-        self.gradient = like.new_zeros(_BODIES + 6 * bodies)
-        self.hessian = like.new_zeros(_BODIES + 6 * bodies, _BODIES + 6 * bodies)
-        blocks = self.hessian.view(2 + bodies, 6, 2 + bodies, 6)
-        self._blocks = blocks
-        self._parts = self.gradient.view(2 + bodies, 6)
-        self._body = 2 + torch.arange(bodies, device=like.device)
+    def __init__(self, problem: AlignmentProblem, layout: _Layout, like: Tensor) -> None:
+        cuts, blocks = layout.cuts, layout.blocks
+        self._problem, self._layout = problem, layout
+        self.gradient = like.new_zeros(cuts, 6 * blocks)
+        self.hessian = like.new_zeros(cuts, 6 * blocks, 6 * blocks)
+        self._blocks = self.hessian.view(cuts, blocks, 6, blocks, 6)
+        self._parts = self.gradient.view(cuts, blocks, 6)
 
     def add(
         self,
@@ -173,15 +194,18 @@ class _System:
         weighted = (joint * weight[..., None]).transpose(-1, -2)
         hessian = weighted @ joint
         gradient = (weighted @ error.flatten(1)[..., None]).squeeze(-1)
-        side, who = self._problem.side, self._body
-        self._blocks[who, :, who, :] += hessian[:, 6:, 6:]
-        self._blocks[side, :, who, :] += hessian[:, :6, 6:]
-        self._blocks[who, :, side, :] += hessian[:, 6:, :6]
-        own = sum_by_group(hessian[:, :6, :6], side, 2)
-        for view in range(2):
-            self._blocks[view, :, view, :] += own[view]
-        self._parts[who] += gradient[:, 6:]
-        self._parts.index_put_((side,), gradient[:, :6], accumulate=True)
+        cut, who, seen_by = self._layout.cut, self._layout.body, self._layout.camera
+        self._blocks[cut, who, :, who, :] += hessian[:, 6:, 6:]
+        self._blocks[cut, seen_by, :, who, :] += hessian[:, :6, 6:]
+        self._blocks[cut, who, :, seen_by, :] += hessian[:, 6:, :6]
+        frames = len(self._problem.K)
+        self._add_to_cameras(sum_by_group(hessian[:, :6, :6], self._problem.view, frames))
+        self._parts[cut, who] += gradient[:, 6:]
+        self._parts.index_put_((cut, seen_by), gradient[:, :6], accumulate=True)
+
+    def _add_to_cameras(self, blocks: Float[Tensor, "F 6 6"]) -> None:
+        cut, frame = self._layout.frame_cut, self._layout.frame
+        self._blocks[cut, frame, :, frame, :] += blocks
 
     def add_depth(
         self,
@@ -195,31 +219,33 @@ class _System:
         by_body = torch.cat([skew, eye], dim=-1).flatten(1, 2)
         weight = weight[..., None].expand_as(offset).flatten(1)
         weighted = (by_body * weight[..., None]).transpose(-1, -2)
-        self._blocks[self._body, :, self._body, :] += weighted @ by_body
-        self._parts[self._body] += (weighted @ offset.flatten(1)[..., None]).squeeze(-1)
+        cut, who = self._layout.cut, self._layout.body
+        self._blocks[cut, who, :, who, :] += weighted @ by_body
+        self._parts[cut, who] += (weighted @ offset.flatten(1)[..., None]).squeeze(-1)
 
     def add_pairs(self, offsets: Float[Tensor, "M 3"], weight: float) -> None:
         """Pelvises of a pair together."""
-        for (first, second), offset in zip((self._problem.pair + 2).tolist(), offsets, strict=True):
-            for row, column, sign in (
-                (first, first, 1),
-                (second, second, 1),
-                (first, second, -1),
-                (second, first, -1),
-            ):
-                self._blocks[row, 3:, column, 3:].diagonal().add_(sign * weight)
-            self._parts[first, 3:] += weight * offset
-            self._parts[second, 3:] -= weight * offset
+        cut = self._layout.cut[self._problem.pair[:, 0]]
+        first, second = self._layout.body[self._problem.pair].unbind(1)
+        tie = weight * torch.eye(3, dtype=offsets.dtype, device=offsets.device)
+        shifts = self._blocks[:, :, 3:, :, 3:]
+        shifts[cut, first, :, first, :] += tie
+        shifts[cut, second, :, second, :] += tie
+        shifts[cut, first, :, second, :] -= tie
+        shifts[cut, second, :, first, :] -= tie
+        self._parts[:, :, 3:][cut, first] += weight * offsets
+        self._parts[:, :, 3:][cut, second] -= weight * offsets
 
-    def add_cameras(self, offsets: Float[Tensor, "2 6"], weight: float) -> None:
+    def add_cameras(self, offsets: Float[Tensor, "F 6"], weight: float) -> None:
         """Cameras towards where the scene has them (left Jacobian taken as the identity)."""
-        for view in range(2):
-            self._blocks[view, :, view, :].diagonal().add_(weight)
-        self._parts[:2] += weight * offsets
+        eye = torch.eye(6, dtype=offsets.dtype, device=offsets.device)
+        self._add_to_cameras((weight * eye).expand(len(offsets), 6, 6))
+        self._parts[self._layout.frame_cut, self._layout.frame] += weight * offsets
 
     def hold_cameras(self) -> None:
         """Take the cameras out of the problem."""
-        self.gradient[:_BODIES] = 0
-        self.hessian[:_BODIES] = 0
-        self.hessian[:, :_BODIES] = 0
-        self.hessian[:_BODIES, :_BODIES].diagonal().fill_(1)
+        cameras = 6 * _CAMERAS
+        self.gradient[:, :cameras] = 0
+        self.hessian[:, :cameras] = 0
+        self.hessian[:, :, :cameras] = 0
+        self.hessian[:, :cameras, :cameras].diagonal(dim1=1, dim2=2).fill_(1)

@@ -18,9 +18,9 @@ from multithumbs.synth.boundary_oracle import CutSetup, make_cut
 PAPER = LmAlignmentConfig(pair_weight=0, camera_weight=0, keypoint_outlier_of_height=0)
 
 
-@pytest.fixture(scope="module")
-def cut_problem(body):
-    cut = make_cut(body, CutSetup(people=2, view_rad=1.0, mask_stride=4), seed=3)
+def posed_cut(body, people, seed):
+    """A cut, its problem, and the end of stage 1."""
+    cut = make_cut(body, CutSetup(people=people, view_rad=1.0, mask_stride=4), seed=seed)
     sides = tuple(
         gather_side(
             frame, side.detections, side.keypoints, side.bodies, side.tracks, side.masks,
@@ -38,6 +38,11 @@ def cut_problem(body):
 
 
 @pytest.fixture(scope="module")
+def cut_problem(body):
+    return posed_cut(body, people=2, seed=3)
+
+
+@pytest.fixture(scope="module")
 def solved(cut_problem):
     _, problem, start = cut_problem
     return algorithm1.solve(problem, start, PAPER)
@@ -50,11 +55,10 @@ def value(state, problem, weights):
 def test_analytic_gradient_is_autograds(cut_problem):
     _, problem, start = cut_problem
     weights = eq1.AlignmentWeights(50.0, 0.01, 1.0, 1.0, pair=30.0, camera=20.0)
-    anchor = start.cam_from_scene
-    batched = eq1.AlignmentState(*(field[None] for field in start))
-    model = alignment_lm._linearise(start, problem, weights, anchor, cameras=True)
+    anchor, layout = start.cam_from_scene, alignment_lm._Layout.of(problem)
+    model = alignment_lm._linearise(start, problem, layout, weights, anchor, cameras=True)
     step = torch.zeros(1, model.gradient.shape[1], dtype=torch.float64, requires_grad=True)
-    moved = alignment_lm._single(alignment_lm._retract(batched, step))
+    moved = alignment_lm._retract(start, step, layout)
     loss = eq1.loss(moved, problem, weights, anchor).total(weights)
     loss.backward()
     at = eq1.look_up(eq1.place(start, problem), problem, points=True)
@@ -68,19 +72,46 @@ def test_analytic_gradient_is_autograds(cut_problem):
 def test_hessian_predicts_the_gradient_of_the_keypoint_term(cut_problem, solved):
     _, problem, _ = cut_problem
     weights = eq1.AlignmentWeights(1.0, 0.0, 0.0, 1.0)
-    state = eq1.AlignmentState(*(field[None] for field in solved))
-    model = alignment_lm._linearise(solved, problem, weights, solved.cam_from_scene, cameras=True)
+    anchor, layout = solved.cam_from_scene, alignment_lm._Layout.of(problem)
+    model = alignment_lm._linearise(solved, problem, layout, weights, anchor, cameras=True)
     assert torch.allclose(model.hessian, model.hessian.transpose(-1, -2))
     for index in (0, 4, 9, 12, 16, 20):
         step = torch.zeros_like(model.gradient)
         step[0, index] = 1e-4
-        moved = alignment_lm._single(alignment_lm._retract(state, step))
-        after = alignment_lm._linearise(
-            moved, problem, weights, solved.cam_from_scene, cameras=True
-        )
+        moved = alignment_lm._retract(solved, step, layout)
+        after = alignment_lm._linearise(moved, problem, layout, weights, anchor, cameras=True)
         change = (after.gradient - model.gradient)[0, index] / 1e-4
         # Gauss-Newton leaves out the residuals' curvature: near, not equal.
         assert float(change) == pytest.approx(float(model.hessian[0, index, index]), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LmAlignmentConfig(),
+        AdamWAlignmentConfig(stage2_iterations=20, stage3_iterations=20),
+    ],
+    ids=["lm", "adamw"],
+)
+def test_cuts_solved_side_by_side_end_as_they_would_alone(body, cut_problem, config):
+    cuts = [cut_problem, posed_cut(body, people=3, seed=4), posed_cut(body, people=1, seed=5)]
+    problems, starts = [problem for _, problem, _ in cuts], [start for _, _, start in cuts]
+    assert all(len(problem.pair) for problem in problems)
+    whole, start = eq1.joined(problems, starts)
+    together = algorithm1.solve(whole, start, config)
+    bodies = views = 0
+    for problem, alone in zip(problems, starts, strict=True):
+        alone = algorithm1.solve(problem, alone, config)
+        mine = slice(bodies, bodies + len(problem.view))
+        tolerance = {"rtol": 0, "atol": 1e-6}
+        torch.testing.assert_close(together.pelvis[mine], alone.pelvis, **tolerance)
+        torch.testing.assert_close(together.rotation[mine], alone.rotation, **tolerance)
+        cameras = together.cam_from_scene[views : views + 2]
+        torch.testing.assert_close(cameras, alone.cam_from_scene, **tolerance)
+        bodies, views = mine.stop, views + 2
+    weights = algorithm1.stage3_weights(config)
+    loss = eq1.loss(together, whole, weights, start.cam_from_scene).total(weights)
+    assert loss.shape == (3,)
 
 
 def test_lm_reaches_a_loss_no_higher_than_adamws(cut_problem, solved):
@@ -127,8 +158,8 @@ def test_first_camera_as_scene_changes_no_image(cut_problem, solved):
 
 def test_stage_1_puts_the_root_on_the_point_behind_its_pixel(cut_problem):
     _, problem, start = cut_problem
-    cam = rigid.apply(start.cam_from_scene[problem.side], start.pelvis[:, None])[:, 0]
-    uv = torch.einsum("pij,pj->pi", problem.K[problem.side], cam)
+    cam = rigid.apply(start.cam_from_scene[problem.view], start.pelvis[:, None])[:, 0]
+    uv = torch.einsum("pij,pj->pi", problem.K[problem.view], cam)
     hips = problem.uv[:, [11, 12]].mean(1)
     # The point map has a cell of 8 pixels.
     assert ((uv[:, :2] / uv[:, 2:] - hips).abs() < 8).all()

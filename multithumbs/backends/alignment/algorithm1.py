@@ -113,7 +113,7 @@ def without_outliers(
     if isinstance(config, AdamWAlignmentConfig) or config.keypoint_outlier_of_height == 0:
         return problem
     turned = people.keypoints @ people.rotation_cam.transpose(-1, -2)
-    uv = projection.project(turned + people.pelvis_cam[:, None], problem.K[problem.side])
+    uv = projection.project(turned + people.pelvis_cam[:, None], problem.K[problem.view])
     relative = (uv - problem.uv) / _height_px(people, problem)[:, None, None]
     weight = robust.geman_mcclure((relative**2).sum(-1), config.keypoint_outlier_of_height)[1]
     return problem._replace(confidence=problem.confidence * weight)
@@ -138,7 +138,7 @@ def unmoved(
 ) -> eq1.AlignmentState:
     """Everyone where their own camera has them."""
     cameras = metric_cameras(scene, people.uv)
-    frames = cameras[problem.side]
+    frames = cameras[problem.view]
     pelvis = rigid.apply(frames, people.pelvis_cam[:, None])[:, 0]
     return eq1.AlignmentState(
         frames[:, :3, :3] @ people.rotation_cam, pelvis, rigid.inverse(cameras)
@@ -192,7 +192,7 @@ def _height_px(people: PosedPeople, problem: eq1.AlignmentProblem) -> Tensor:
     high = people.uv.where(used[..., None], people.uv.new_tensor(-torch.inf)).amax(1)
     seen = (high - low).amax(-1).nan_to_num(0, 0, 0)
     extent = (people.keypoints.amax(1) - people.keypoints.amin(1)).amax(-1)
-    focal = problem.K[problem.side, 0, 0]
+    focal = problem.K[problem.view, 0, 0]
     return torch.maximum(seen, focal * extent / people.pelvis_cam[:, 2].clamp_min(0.1))
 
 

@@ -136,7 +136,7 @@ def build_problem(
         return torch.as_tensor(values, device=people.uv.device)
 
     return AlignmentProblem(
-        side=people.side,
+        view=people.side,
         K=tensor(scene.K),
         hw=sides[0].hw,
         keypoints=people.keypoints,
