@@ -70,6 +70,10 @@ class AcceptanceConfig(StageConfig):
     alike_cost: float = Field(default=3.0, ge=0, le=100)
     """One more may be missing where two pairs or more look so much alike (mean cost of their
     appearance): these are no strangers, and a detector overlooks people."""
+    max_alike_offset: float = Field(default=1.0, gt=0, le=100)
+    """Two unmatched people, one of either side, who look this much alike (`alike_cost`) are one:
+    seen further than this from where the camera has them (heights in the image), they count as
+    missing."""
     missing_inside_share: float = Field(default=0.8, gt=0, le=1)
     """Someone should be seen if this share of the body's keypoints projects into the image."""
     missing_covered_share: float = Field(default=0.3, ge=0, le=1)

@@ -1,4 +1,4 @@
-"""Who should be seen after a cut and is not: evidence against a relative camera."""
+"""Who should be seen after a cut and is not, or is seen elsewhere: evidence against a camera."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -29,6 +29,40 @@ def missing_people(
     forward = _missing(a, b, b_from_a, pairs[:, 0], hw[1], inside_share, covered_share)
     back = rigid.inverse(b_from_a)
     return forward + _missing(b, a, back, pairs[:, 1], hw[0], inside_share, covered_share)
+
+
+def misplaced_people(
+    a: ViewPeople,
+    b: ViewPeople,
+    b_from_a: Float[Tensor, "4 4"],
+    pairs: Int64[Tensor, "M 2"],
+    unlike: Float[Tensor, "Na Nb"],
+    *,
+    alike_cost: float,
+    max_offset_of_height: float,
+) -> int:
+    """People whom both views show in other places than the camera has them in.
+
+    Unmatched people of either view who look more like each other than like anyone else there
+    (``unlike`` at most ``alike_cost``) are one person. Their keypoints may disagree, or they would
+    be matched; but where the camera is right they are near.
+    """
+    alone_a, alone_b = (
+        [n for n in range(len(view.uv)) if n not in matched]
+        for view, matched in zip((a, b), pairs.T.tolist(), strict=True)
+    )
+    if not alone_a or not alone_b:
+        return 0
+    between = unlike[alone_a][:, alone_b]
+    mutual = (between == between.amin(0)) & (between == between.amin(1, keepdim=True))
+    first, second = (mutual & (between <= alike_cost)).nonzero().T
+    one, other = torch.tensor(alone_a)[first], torch.tensor(alone_b)[second]
+    moved = rigid.apply(b_from_a, a.body_cam[one])
+    off = (projection.project(moved, b.K) - b.uv[other]).norm(dim=-1)
+    seen = b.confidence[other]
+    offset = (seen * off).sum(-1) / seen.sum(-1).clamp_min(1e-9) / b.height_px[other]
+    behind = moved[..., 2].mean(-1) < _NEAR_M
+    return int((behind | (offset > max_offset_of_height)).sum())
 
 
 def _missing(

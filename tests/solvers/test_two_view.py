@@ -16,7 +16,7 @@ from multithumbs.solvers.two_view_background import (
     background_model,
     fit_turn,
 )
-from multithumbs.solvers.two_view_visibility import missing_people
+from multithumbs.solvers.two_view_visibility import misplaced_people, missing_people
 from multithumbs.synth.boundary_oracle import CutSetup, OracleNoise, make_cut
 
 CONFIG = PeopleBoundariesConfig()
@@ -153,6 +153,25 @@ def test_someone_in_full_view_who_is_not_seen_counts_as_missing(body):
     alone = two_view.ViewPeople(b.K, *(field[rows[:1, 1]] for field in b[1:]))
     pair = torch.tensor([[int(rows[0, 0]), 0]])
     assert missing_people(a, alone, truth, pair, hw, **limits) >= 1
+
+
+def test_someone_seen_elsewhere_than_the_camera_has_them_is_misplaced(body):
+    cut = make_cut(body, CutSetup(people=3, view_rad=0.8, room_m=1.5), seed=5)
+    _, (a, b) = views(body, cut)
+    truth = torch.tensor(cut.after_from_before)
+    who = [torch.tensor(side.who) for side in cut.sides]
+    unlike = torch.where(who[0][:, None] == who[1], 0.5, 12.0).double()
+    pair = torch.tensor([[int((side == 0).nonzero()) for side in who]])
+    limits = {"alike_cost": 3.0, "max_offset_of_height": 0.7}
+    assert misplaced_people(a, b, truth, pair, unlike, **limits) == 0
+    everyone = torch.stack([side.argsort() for side in who], dim=1)
+    turned = truth.clone()  # about the one who is matched, as a misread facing turns the camera
+    at = (truth[:3, :3] @ a.centre_cam[pair[0, 0]]) + truth[:3, 3]
+    quarter = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]).double()
+    turned[:3, :3], turned[:3, 3] = quarter @ truth[:3, :3], quarter @ (truth[:3, 3] - at) + at
+    assert misplaced_people(a, b, turned, pair, unlike, **limits) == 2
+    assert misplaced_people(a, b, turned, pair, unlike + 10, **limits) == 0
+    assert misplaced_people(a, b, turned, everyone, unlike, **limits) == 0
 
 
 def scatter(b_from_a, count=80, seed=0):

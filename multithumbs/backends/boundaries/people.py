@@ -21,7 +21,7 @@ from multithumbs.solvers.two_view import NoiseModel, ViewPeople
 from multithumbs.solvers.two_view_background import BackgroundMatches
 from multithumbs.solvers.two_view_hypotheses import AgreementModel
 from multithumbs.solvers.two_view_search import Acceptance, TwoView, search
-from multithumbs.solvers.two_view_visibility import missing_people
+from multithumbs.solvers.two_view_visibility import misplaced_people, missing_people
 from multithumbs.types import BoundaryScene, CutStatus, Masks
 
 Images = tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]]
@@ -115,7 +115,18 @@ def relate_by_people(
         inside_share=config.acceptance.missing_inside_share,
         covered_share=config.acceptance.missing_covered_share,
     )
-    cost = None if looks is None else looks.mean_cost(found.pairs.numpy())
+    cost = None
+    if unlike is not None and looks is not None:
+        cost = looks.mean_cost(found.pairs.numpy())
+        missing += misplaced_people(
+            before,
+            after,
+            found.b_from_a,
+            found.pairs,
+            torch.from_numpy(unlike).to(before.uv),
+            alike_cost=config.acceptance.alike_cost,
+            max_offset_of_height=config.acceptance.max_alike_offset,
+        )
     reason = rejection(found, missing, config.acceptance, cost)
     if not reason and looks is not None:
         reason = other_clothes(found, looks, config.appearance)
