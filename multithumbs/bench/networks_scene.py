@@ -1,4 +1,4 @@
-"""The networks and solvers of the scene: VGGT, DROID-SLAM, VPoser, and the alignment of cuts."""
+"""The scene's networks and solvers: VGGT, DROID-SLAM, VPoser, alignment, post-processing."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -3,7 +3,6 @@
 from typing import Final
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 
 from multithumbs.body import BodyModel
@@ -179,7 +178,5 @@ def _foot_sliding(predicted: Scene, true: Scene, matches: Matches, body: BodyMod
 def _soles(
     scene: Scene, rows: Int64[np.ndarray, " M"], body: BodyModel
 ) -> Float64[np.ndarray, "M P 3"]:
-    pose, betas, transl = (
-        torch.from_numpy(x[rows]).to(body.dtype) for x in (scene.pose, scene.betas, scene.transl)
-    )
+    pose, betas, transl = (body.tensor(x[rows]) for x in (scene.pose, scene.betas, scene.transl))
     return body.posed(pose, betas, transl).keypoints[:, list(SOLES)].double().numpy()

@@ -17,7 +17,6 @@ position lies inside the picture. Values are percentages.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float64, Int64
 
 from multithumbs.body import BodyModel
@@ -110,6 +109,6 @@ def _transferred(
     pose = scene.pose[source].copy()
     pose[:, 0] = scene.pose[target, 0]
     betas = scene.betas[source]
-    tensors = (torch.from_numpy(x).to(body.dtype) for x in (pose, betas, scene.transl[target]))
+    tensors = (body.tensor(x) for x in (pose, betas, scene.transl[target]))
     joints = body.posed(*tensors).joints.double().numpy()
     return joints - joints[:, :1] + scene.joints_world[target][:, :1]

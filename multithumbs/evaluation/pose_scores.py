@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float64, Int64
 
 from multithumbs.body import BodyModel
@@ -117,9 +116,7 @@ def vertices_world(
     scene: Scene, rows: Int64[np.ndarray, " R"], body: BodyModel
 ) -> Float64[np.ndarray, "R V 3"]:
     """Vertices of these rows in the scene's world, metres."""
-    pose, betas, transl = (
-        torch.from_numpy(x[rows]).to(body.dtype) for x in (scene.pose, scene.betas, scene.transl)
-    )
+    pose, betas, transl = (body.tensor(x[rows]) for x in (scene.pose, scene.betas, scene.transl))
     return body.vertices(pose, betas, transl).double().numpy()
 
 

@@ -80,7 +80,7 @@ class _Writer:
         """Mesh, skin, skeleton and motion of one identity; the indices of its root nodes."""
         result, document = self._result, self._document
         rows = np.flatnonzero(result.person == person)
-        betas = torch.from_numpy(result.betas[rows[0]]).to(self._body.dtype)
+        betas = self._body.tensor(result.betas[rows[0]])
         rest_joints = self._body.rest_joints(betas).double().cpu().numpy()
         vertices = self._body.rest_vertices(betas).cpu().numpy().astype(np.float32)
         mesh = len(document.nodes)

@@ -51,11 +51,16 @@ class AlignmentProblem(NamedTuple):
     def num_cuts(self) -> int:
         return len(self.K) // 2
 
+    @property
+    def frames(self) -> Int64[Tensor, " F"]:
+        """All boundary frames, numbered as in ``view``."""
+        return torch.arange(len(self.K), device=self.K.device)
+
     def sum_by_cut(
         self, values: Float[Tensor, "N *rest"], view: Int64[Tensor, " N"]
     ) -> Float[Tensor, " C"]:
         """Everything that belongs to the two views of each cut, added up."""
-        if self.num_cuts == 1:
+        if self.num_cuts == 1:  # as the stage has it; nothing to scatter
             return values.sum()[None]
         return sum_by_group(values.flatten(1).sum(1), view // 2, self.num_cuts)
 
@@ -195,7 +200,7 @@ def loss(
     ``anchor``: the scene's own ``cam_from_scene``, for the camera term.
     """
     placed = place(state, problem)
-    view, frames = problem.view, torch.arange(len(anchor), device=anchor.device)
+    view = problem.view
     none = placed.keypoints_uv.new_zeros(problem.num_cuts)
     error = (placed.keypoints_uv - problem.uv) / weights.keypoint_unit_px
     keypoints = problem.sum_by_cut(problem.confidence * (error**2).sum(-1), view)
@@ -210,7 +215,9 @@ def loss(
     if weights.pair:
         pair = problem.sum_by_cut(pair_offsets(state, problem) ** 2, view[problem.pair[:, 0]])
     if weights.camera:
-        camera = problem.sum_by_cut(camera_offsets(state.cam_from_scene, anchor) ** 2, frames)
+        camera = problem.sum_by_cut(
+            camera_offsets(state.cam_from_scene, anchor) ** 2, problem.frames
+        )
     return AlignmentLoss(keypoints, silhouette, depth, pair, camera)
 
 

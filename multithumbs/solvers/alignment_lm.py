@@ -74,7 +74,7 @@ class _Layout(NamedTuple):
         cut = problem.view // 2
         same = (cut[:, None] == cut).tril(-1)
         body = _CAMERAS + same.sum(1)
-        frames = torch.arange(len(problem.K), device=cut.device)
+        frames = problem.frames
         blocks = _CAMERAS if not len(body) else int(body.max()) + 1
         return cls(cut, body, problem.view % 2, frames // 2, frames % 2, problem.num_cuts, blocks)
 
@@ -121,7 +121,7 @@ def _linearise(
     system = _System(problem, layout, state.pelvis)
     weight = weights.keypoints * problem.confidence
     system.add(body, camera, error, weight)
-    view, frames = problem.view, torch.arange(len(anchor), device=anchor.device)
+    view = problem.view
     cost = problem.sum_by_cut(weight * (error**2).sum(-1), view)
     if weights.silhouette or weights.depth:
         at = look_up(placed, problem, points=weights.depth > 0)
@@ -144,7 +144,7 @@ def _linearise(
     if weights.camera:
         offsets = camera_offsets(state.cam_from_scene, anchor)
         system.add_cameras(offsets, weights.camera)
-        cost = cost + weights.camera * problem.sum_by_cut(offsets**2, frames)
+        cost = cost + weights.camera * problem.sum_by_cut(offsets**2, problem.frames)
     if not cameras:
         system.hold_cameras()
     return lm.Linearisation(cost, system.gradient, system.hessian)

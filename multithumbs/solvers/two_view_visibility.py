@@ -48,15 +48,15 @@ def misplaced_people(
     be matched; but where the camera is right they are near.
     """
     alone_a, alone_b = (
-        [n for n in range(len(view.uv)) if n not in matched]
-        for view, matched in zip((a, b), pairs.T.tolist(), strict=True)
+        _unmatched(view, matched).nonzero()[:, 0]
+        for view, matched in zip((a, b), pairs.T, strict=True)
     )
-    if not alone_a or not alone_b:
+    if not len(alone_a) or not len(alone_b):
         return 0
     between = unlike[alone_a][:, alone_b]
     mutual = (between == between.amin(0)) & (between == between.amin(1, keepdim=True))
     first, second = (mutual & (between <= alike_cost)).nonzero().T
-    one, other = torch.tensor(alone_a)[first], torch.tensor(alone_b)[second]
+    one, other = alone_a[first], alone_b[second]
     moved = rigid.apply(b_from_a, a.body_cam[one])
     off = (projection.project(moved, b.K) - b.uv[other]).norm(dim=-1)
     seen = b.confidence[other]
@@ -74,8 +74,7 @@ def _missing(
     inside_share: float,
     covered_share: float,
 ) -> int:
-    alone = torch.ones(len(seen.uv), dtype=torch.bool, device=seen.uv.device)
-    alone[matched] = False
+    alone = _unmatched(seen, matched)
     if not bool(alone.any()):
         return 0
     points = rigid.apply(other_from_seen, seen.body_cam[alone])
@@ -87,6 +86,12 @@ def _missing(
     full = inside.float().mean(-1) >= inside_share
     free = covered.sum(-1) / count <= covered_share
     return int((full & free).sum())
+
+
+def _unmatched(view: ViewPeople, matched: Int64[Tensor, " M"]) -> Bool[Tensor, " N"]:
+    alone = torch.ones(len(view.uv), dtype=torch.bool, device=view.uv.device)
+    alone[matched] = False
+    return alone
 
 
 def _covered(uv: Float[Tensor, "N J 2"], other: ViewPeople) -> Bool[Tensor, "N J"]:

@@ -1,7 +1,6 @@
 """Posed bodies as meshes of the ray-caster, one per person, refitted from frame to frame."""
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from multithumbs.body import BodyModel
@@ -23,8 +22,7 @@ class BodyMeshes:
             return []
         result = self._result
         pose, betas, transl = (
-            torch.from_numpy(values[rows]).to(self._body.dtype).to(self._body.device)
-            for values in (result.pose, result.betas, result.transl)
+            self._body.tensor(values[rows]) for values in (result.pose, result.betas, result.transl)
         )
         vertices = self._body.vertices(pose, betas, transl).float().cpu().numpy()
         meshes = []

@@ -39,10 +39,15 @@ class Looks(NamedTuple):
     textures: Float[np.ndarray, "Na Nb"]
     """The colours again where two textures share too little."""
 
+    @property
+    def total(self) -> Float[np.ndarray, "Na Nb"]:
+        """Both measures together."""
+        return self.colours + self.textures
+
     def mean_cost(self, pairs: Int64[np.ndarray, "M 2"]) -> float:
         """Of both measures together, over some pairs."""
         first, second = pairs.T
-        return float((self.colours + self.textures)[first, second].mean())
+        return float(self.total[first, second].mean())
 
 
 def limb_colours(

@@ -102,7 +102,7 @@ def relate_by_people(
             return f"nobody is seen {where} the cut"
     before, after = (view_of(side, points) for side, points in zip(sides, keypoints, strict=True))
     looks = compare_looks(images, sides, clothes, config.appearance)
-    unlike = None if looks is None else looks.colours + looks.textures
+    unlike = None if looks is None else looks.total
     found = relate(before, after, config, dissimilarity=unlike, background=matches)
     if found is None:
         return "no person of one side agrees with any person of the other side"
@@ -116,14 +116,14 @@ def relate_by_people(
         covered_share=config.acceptance.missing_covered_share,
     )
     cost = None
-    if unlike is not None and looks is not None:
+    if looks is not None:
         cost = looks.mean_cost(found.pairs.numpy())
         missing += misplaced_people(
             before,
             after,
             found.b_from_a,
             found.pairs,
-            torch.from_numpy(unlike).to(before.uv),
+            torch.from_numpy(looks.total).to(before.uv),
             alike_cost=config.acceptance.alike_cost,
             max_offset_of_height=config.acceptance.max_alike_offset,
         )
@@ -212,10 +212,7 @@ def _agreement(
 
 
 def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
-    pose, betas, transl = (
-        torch.as_tensor(values, dtype=body.dtype, device=body.device)
-        for values in (side.pose, side.betas, side.transl)
-    )
+    pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
     return body.posed(pose, betas, transl).keypoints.cpu().numpy()
 
 

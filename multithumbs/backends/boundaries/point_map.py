@@ -1,7 +1,6 @@
 """A point per pixel, ray-cast from the bodies and the floor that they stand on."""
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from multithumbs.backends.boundaries.side import BoundarySide
@@ -15,10 +14,7 @@ _FEET = slice(15, 23)  # ankles, toes, heels among the 23 keypoints
 
 def side_vertices(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N V 3"]:
     """Everyone's posed mesh in the side's camera, metres."""
-    pose, betas, transl = (
-        torch.as_tensor(values, dtype=body.dtype, device=body.device)
-        for values in (side.pose, side.betas, side.transl)
-    )
+    pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
     return body.vertices(pose, betas, transl).cpu().numpy()
 
 

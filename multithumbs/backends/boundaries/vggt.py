@@ -199,8 +199,5 @@ def _frames(sides: Sides) -> np.ndarray:
 
 def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
     """Everyone's keypoints in the side's camera, metres."""
-    pose, betas, transl = (
-        torch.as_tensor(values, dtype=body.dtype, device=body.device)
-        for values in (side.pose, side.betas, side.transl)
-    )
+    pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
     return body.posed(pose, betas, transl).keypoints.cpu().numpy()

@@ -1,7 +1,6 @@
 """`Intrinsics` from the people in a shot."""
 
 import numpy as np
-import torch
 
 from multithumbs.backends.intrinsics.assumed import pinhole
 from multithumbs.body import load_body
@@ -27,7 +26,7 @@ def estimate(
         )
     model = load_body(work.body_npz, device=work.runtime.device)
     uv, confidence, xyz, xyz_confidence = (
-        torch.from_numpy(values[rows]).to(model.device, model.dtype)
+        model.tensor(values[rows])
         for values in (
             keypoints.uv, keypoints.confidence, keypoints.xyz, keypoints.xyz_confidence,
         )

@@ -1,7 +1,6 @@
 """The boxes in which ViTPose looks: detected ones, or those of the meshes (paper section 3.1)."""
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
 from multithumbs.body import BodyModel
@@ -30,8 +29,7 @@ def boxes_of_meshes(
     for start in range(0, len(known), CHUNK_ROWS):
         rows = known[start : start + CHUNK_ROWS]
         pose, betas, transl = (
-            torch.from_numpy(x[rows]).to(body.v_template)
-            for x in (bodies.pose, bodies.betas, bodies.transl)
+            body.tensor(x[rows]) for x in (bodies.pose, bodies.betas, bodies.transl)
         )
         vertices = body.vertices(pose, betas, transl).double().cpu().numpy()
         found = box_of_points(vertices, bodies.K[rows], hw)

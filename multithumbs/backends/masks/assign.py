@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float64, Int64
 from scipy.optimize import linear_sum_assignment
 
@@ -117,7 +116,7 @@ class Silhouettes:
 
     def _vertices(self, rows: Int64[np.ndarray, " M"]) -> np.ndarray:
         values = (self._bodies.pose[rows], self._bodies.betas[rows], self._bodies.transl[rows])
-        pose, betas, transl = (torch.from_numpy(x).to(self._body.v_template) for x in values)
+        pose, betas, transl = (self._body.tensor(x) for x in values)
         return self._body.vertices(pose, betas, transl).numpy()
 
     def _moved(self, vertices: np.ndarray) -> Sequence[Mesh]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
 
 from multithumbs.body import BodyModel
@@ -87,7 +86,7 @@ def _vertices(
     body: BodyModel, bodies: Bodies, rows: Int64[np.ndarray, " R"]
 ) -> Float[np.ndarray, "R V 3"]:
     parts = (bodies.pose[rows], bodies.betas[rows], bodies.transl[rows])
-    tensors = (torch.as_tensor(x, dtype=body.dtype, device=body.device) for x in parts)
+    tensors = (body.tensor(x) for x in parts)
     return body.vertices(*tensors).cpu().numpy()
 
 

@@ -97,7 +97,7 @@ class Painter:
     ) -> Float64[np.ndarray, "R V 3"]:
         body = self._body
         parts = (bodies.pose[rows], bodies.betas[rows], bodies.transl[rows])
-        tensors = (torch.as_tensor(x, dtype=body.dtype, device=body.device) for x in parts)
+        tensors = (body.tensor(x) for x in parts)
         return body.vertices(*tensors).double().cpu().numpy()
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 from scipy.optimize import linear_sum_assignment
 
@@ -160,7 +159,7 @@ def _posed(
     transl: Float64[np.ndarray, "N 3"],
     body: BodyModel,
 ) -> Float64[np.ndarray, "N 23 3"]:
-    tensors = (torch.from_numpy(x).to(body.dtype) for x in (pose, betas, transl))
+    tensors = (body.tensor(x) for x in (pose, betas, transl))
     return body.posed(*tensors).keypoints.double().numpy()
 
 
@@ -222,7 +221,7 @@ def _moved(
     pose = scene.pose[source].copy()
     pose[:, 0] = scene.pose[target, 0]
     betas = scene.betas[source]
-    tensors = (torch.from_numpy(x).to(body.dtype) for x in (pose, betas, scene.transl[target]))
+    tensors = (body.tensor(x) for x in (pose, betas, scene.transl[target]))
     posed = body.posed(*tensors)
     shift = scene.joints_world[target][:, 0] - posed.joints[:, 0].double().numpy()
     return posed.keypoints.double().numpy() + shift[:, None]

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 
 from multithumbs.body import BodyModel
@@ -163,7 +162,7 @@ def _check_vertices(person: TruePerson, body: BodyModel) -> None:
     if stored is None or len(motion.frame) == 0 or len(stored) != len(body.v_template):
         return
     first = (motion.pose[:1], motion.betas[:1], motion.transl[:1])
-    made = body.vertices(*(torch.from_numpy(x).to(body.dtype) for x in first))[0]
+    made = body.vertices(*(body.tensor(x) for x in first))[0]
     away = float(np.linalg.norm(made.double().numpy() - stored, axis=-1).mean())
     if away > VERTEX_TOLERANCE_M:
         raise ArtifactError(
