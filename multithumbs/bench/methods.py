@@ -18,7 +18,12 @@ from multithumbs.config.cameras import (
     RoomConfig,
 )
 from multithumbs.config.identities import HungarianIdentitiesConfig, IdentitiesConfig
-from multithumbs.config.people import AdamWPeopleConfig, LmPeopleConfig, PeopleConfig
+from multithumbs.config.people import (
+    AdamWPeopleConfig,
+    GatherConfig,
+    LmPeopleConfig,
+    PeopleConfig,
+)
 
 AlignedBy = Literal["stages", "one-stage", "scene", "nothing"]
 
@@ -45,8 +50,9 @@ class Method:
 
 
 _UNRELATED: Final = PoseGraphCamerasConfig(
-    revisits=RevisitConfig(enabled=False), room=RoomConfig(enabled=False)
+    revisits=RevisitConfig(enabled=False), room=RoomConfig(enabled=False), sizes=None
 )
+_FITTED_SIZES: Final = LmPeopleConfig(gather=GatherConfig(sizes=None))
 BY_LOOKS: Final = HungarianIdentitiesConfig(
     max_island_difference=0.25, min_island_margin=0.0, min_island_texels=0.03
 )
@@ -98,6 +104,7 @@ METHODS: Final[dict[str, Method]] = {
             aligned_by="nothing",
             cameras=_UNRELATED,
             identities=BY_LOOKS,
+            people=_FITTED_SIZES,
         ),
         Method(
             name="multishot",
@@ -105,6 +112,7 @@ METHODS: Final[dict[str, Method]] = {
             aligned_by="nothing",
             cameras=_UNRELATED,
             identities=BY_LOOKS,
+            people=_FITTED_SIZES,
             post="canonical",
         ),
         replace(
@@ -114,6 +122,13 @@ METHODS: Final[dict[str, Method]] = {
             cameras=LiteralCamerasConfig(),
         ),
         replace(_OURS, name="ours-without-post", title="no post-processing", post="none"),
+        replace(
+            _OURS,
+            name="ours-without-sizes",
+            title="sizes as each shot's fits have them",
+            cameras=PoseGraphCamerasConfig(sizes=None),
+            people=_FITTED_SIZES,
+        ),
         replace(
             _OURS,
             name="ours-without-stages",

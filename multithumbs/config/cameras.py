@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from multithumbs.config.base import StageConfig
+from multithumbs.config.sizes import SizesConfig
 
 
 class ScaleConfig(StageConfig):
@@ -85,6 +86,8 @@ class PoseGraphCamerasConfig(StageConfig):
     scale: ScaleConfig = ScaleConfig()
     revisits: RevisitConfig = RevisitConfig()
     room: RoomConfig = RoomConfig()
+    sizes: SizesConfig | None = SizesConfig()
+    """Everybody's size from all shots and cuts; null: as each fit has it."""
     cut_rotation_std_deg: float = Field(default=3.0, gt=0, le=90)
     """Uncertainty of a cut's relative rotation (degrees); only ratios between edges count."""
     cut_translation_std_m: float = Field(default=0.2, gt=0, le=10)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from multithumbs.config.base import StageConfig
+from multithumbs.config.sizes import SizesConfig
 
 
 class GatherConfig(StageConfig):
@@ -12,6 +13,8 @@ class GatherConfig(StageConfig):
 
     use_alignment: bool = True
     """Whether the depth that the alignment found at a cut moves the person in that whole shot."""
+    sizes: SizesConfig | None = SizesConfig()
+    """Everybody's size from all shots and cuts; null: the weighted median of their fits."""
     max_depth_change: float = Field(default=0.3, ge=0, le=2)
     """Alignments that change a depth by more than this factor's logarithm are not believed."""
     min_confidence: float = Field(default=0.05, ge=0, le=1)
@@ -61,7 +64,7 @@ class AdamWPeopleConfig(PosePriorConfig):
     """The paper's Eq. 9-11 as printed. There is no data term away from the cuts."""
 
     name: Literal["adamw"] = "adamw"
-    gather: GatherConfig = GatherConfig()
+    gather: GatherConfig = GatherConfig(sizes=None)
     ground: GroundConfig = GroundConfig()
     smooth_weight: float = Field(default=10.0, ge=0)
     """Lambda_smooth of Eq. 9."""

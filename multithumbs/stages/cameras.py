@@ -39,6 +39,7 @@ def run(
     from multithumbs.backends.cameras.graph import (
         assemble,
         cut_edges,
+        in_units,
         join,
         lens_at_ends,
         lens_of_cuts,
@@ -48,6 +49,7 @@ def run(
     from multithumbs.backends.cameras.revisits import find_revisits
     from multithumbs.backends.cameras.rooms import turn_to_room
     from multithumbs.backends.cameras.scale import metres_per_unit
+    from multithumbs.backends.sizes import find_sizes, people_of_pairs
 
     measured = lens_of_cuts(alignment, odometry, intrinsics)
     match work.config:
@@ -71,14 +73,25 @@ def run(
                 np.radians(config.cut_rotation_std_deg),
                 config.cut_translation_std_m,
             )
+            joints = tuple(own.joints_cam for own in bodies)
+            if config.sizes is not None:
+                who = people_of_pairs(alignment, tracks)
+                sizes = find_sizes(who, bodies, keypoints, tracks, alignment, config.sizes)
+                joints = tuple(map(sizes.resized, range(len(shots)), tracks, bodies))
+                cuts = in_units(cuts, sizes.log_unit)
             lens = lens_at_ends(shots, odometry, focal_factor)
             cuts = turn_to_room(
-                cuts, video, alignment, intrinsics, detections, masks, bodies, tracks, lens,
-                config.room,
+                cuts, video, alignment, intrinsics, detections, masks, bodies, tracks, joints,
+                lens, config.room,
             )  # fmt: skip
             cuts = loosened(cuts, returns)
-            per_shot = zip(odometry, detections, bodies, keypoints, tracks, strict=True)
-            found = [metres_per_unit(*parts, times, config.scale) for parts in per_shot]
+            found = [
+                metres_per_unit(
+                    odometry[s], detections[s], bodies[s], joints[s], keypoints[s], tracks[s],
+                    times, config.scale,
+                )
+                for s in range(len(shots))
+            ]  # fmt: skip
             scale = np.array([value for value, _ in found])
             source = tuple(name for _, name in found)
             spread = {"none": 0.0, "assumed": config.scale.prior_log_std}

@@ -32,6 +32,12 @@ def cut_edges(
     )
 
 
+def in_units(cuts: Edges, log_unit: Float64[np.ndarray, " C"]) -> Edges:
+    """The edges of aligned cuts in metres; ``log_unit`` tells how much too large each cut is."""
+    metric = scaled(cuts.first_from_second, np.exp(-log_unit[cuts.first]))
+    return replace(cuts, first_from_second=metric)
+
+
 def lens_of_cuts(
     alignment: tuple[Alignment, ...],
     odometry: tuple[Odometry, ...],

@@ -46,12 +46,14 @@ def turn_to_room(
     masks: tuple[Masks, ...],
     bodies: tuple[Bodies, ...],
     tracks: tuple[Tracks, ...],
+    joints: tuple[Float64[np.ndarray, "_ 24 3"], ...],
     lens: Float64[np.ndarray, "S 2"],
     config: RoomConfig,
 ) -> Edges:
     """The edges of the aligned cuts with better rotations wherever both sides show a room.
 
-    The translation follows: the people who stand on both sides of the cut stay together. It is
+    The translation follows: the people who stand on both sides of the cut stay together, at one
+    size per person (``joints`` in their cameras). It is
     also found anew where ``lens`` (focal length as each shot begins and ends, over the one that
     the alignment knew) is not 1.
     """
@@ -80,7 +82,7 @@ def turn_to_room(
         std[e] = np.radians(config.rotation_std_deg)
         found[e] = True
     anew = found | _stale(edges, alignment, intrinsics, lens)
-    place = stand_together(edges.first[anew], turned[anew, :3, :3], alignment, tracks, bodies,
+    place = stand_together(edges.first[anew], turned[anew, :3, :3], alignment, tracks, joints,
                            lens, config)  # fmt: skip
     for e in np.flatnonzero(anew):
         turned[e, :3, 3] = place.get(int(edges.first[e]), turned[e, :3, 3])

@@ -18,6 +18,7 @@ def metres_per_unit(
     odometry: Odometry,
     detections: Detections,
     bodies: Bodies,
+    joints: Float64[np.ndarray, "N 24 3"],
     keypoints: Keypoints,
     tracks: Tracks,
     timestamps_s: Float64[np.ndarray, " F"],
@@ -27,22 +28,23 @@ def metres_per_unit(
 
     Feet that stand still decide (`contact`); where feet are not seen, trunks that stand still
     (`bodies`); where neither says anything, the depth of the people times a usual ratio
-    between the background's depth and theirs, marked `assumed`.
+    between the background's depth and theirs, marked `assumed`. ``joints`` are everybody's in
+    their cameras, at one size per person.
     """
     if odometry.motion != "free":
         return 1.0, "none"
     usable = (tracks.track >= 0) & (bodies.confidence > 0)
     if not usable.any():
         return 1.0, "assumed"
-    prior = config.prior_depth * float(np.median(bodies.transl[usable, 2]))
+    prior = config.prior_depth * float(np.median(joints[usable, 0, 2]))
     prior = max(prior, 0.1)
-    for joints, points, source in (
+    for chosen, points, source in (
         (FOOT_JOINTS, FOOT_KEYPOINTS, "contact"),
         (TRUNK_JOINTS, TRUNK_KEYPOINTS, "bodies"),
     ):
         confidence = keypoints.confidence[:, points]
         seen = (confidence > config.min_keypoint_confidence) & usable[:, None]
-        positions = bodies.joints_cam[:, joints]
+        positions = joints[:, chosen]
         moves = displacements(
             odometry, detections.frame, tracks.track, positions, seen, timestamps_s,
             config.window_s,
