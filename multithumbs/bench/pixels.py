@@ -65,7 +65,9 @@ _CROSS_SHOT: Final = ("boundaries", "alignment", "cameras", "identities", "peopl
 _CROSS_SHOT_CODE: Final = (
     *(f"{room}/{stage}" for room in ("backends", "config", "stages") for stage in _CROSS_SHOT),
     *(f"solvers/{name}" for name in ("alignment", "banded", "boundary", "contact", "ground",
-                                     "identity", "pose_graph", "smoothing", "two_view")),
+                                     "identity", "person_sizes", "pose_graph", "smoothing",
+                                     "two_view")),
+    "backends/sizes", "config/sizes",
 )  # fmt: skip
 """Code that only the stages from the boundaries on follow from."""
 
