@@ -27,6 +27,7 @@ _EVERY: Final = (
     "backends/alignment/algorithm1.py", "backends/alignment/problem.py",
     "backends/boundaries/side.py", "backends/boundaries/vggt*.py", "backends/cameras/graph.py",
     "backends/people/gather.py", "backends/people/gaps.py", "backends/people/rows.py",
+    "backends/people/shapes.py",
     "backends/people/ground.py", "backends/people/finish.py", "backends/people/adamw.py",
     "solvers/alignment.py", "solvers/alignment_adamw.py", "solvers/smoothing_adamw.py",
     "solvers/boundary_scale.py", "solvers/pose_graph.py", "solvers/identity_costs.py",

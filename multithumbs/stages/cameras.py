@@ -39,11 +39,11 @@ def run(
     from multithumbs.backends.cameras.graph import (
         assemble,
         cut_edges,
-        in_units,
         join,
         lens_at_ends,
         lens_of_cuts,
         loosened,
+        rescaled,
         with_lens,
     )
     from multithumbs.backends.cameras.revisits import find_revisits
@@ -51,6 +51,7 @@ def run(
     from multithumbs.backends.cameras.scale import metres_per_unit
     from multithumbs.backends.sizes import find_sizes, people_of_pairs
 
+    cut_scale = np.ones(len(alignment))
     measured = lens_of_cuts(alignment, odometry, intrinsics)
     match work.config:
         case LiteralCamerasConfig():
@@ -58,7 +59,7 @@ def run(
             ones = np.ones(len(shots))
             source = tuple("assumed" if o.motion == "free" else "none" for o in odometry)
             return assemble(
-                shots, odometry, intrinsics, cuts, cuts, ones, 0 * ones, source, measured
+                shots, odometry, intrinsics, cuts, cuts, cut_scale, ones, 0 * ones, source, measured
             )  # fmt: skip
         case PoseGraphCamerasConfig() as config:
             video, times = work.video, work.video.info.timestamps_s
@@ -78,7 +79,8 @@ def run(
                 who = people_of_pairs(alignment, tracks)
                 sizes = find_sizes(who, bodies, keypoints, tracks, alignment, config.sizes)
                 joints = tuple(map(sizes.resized, range(len(shots)), tracks, bodies))
-                cuts = in_units(cuts, sizes.log_unit)
+                cut_scale = np.exp(-sizes.log_unit)
+                cuts = rescaled(cuts, cut_scale)
             lens = lens_at_ends(shots, odometry, focal_factor)
             cuts = turn_to_room(
                 cuts, video, alignment, intrinsics, detections, masks, bodies, tracks, joints,
@@ -98,5 +100,6 @@ def run(
             std = np.array([spread.get(name, config.scale_log_std) for name in source])
             edges = join(cuts, returns)
             return assemble(
-                shots, odometry, intrinsics, edges, cuts, scale, std, source, focal_factor
+                shots, odometry, intrinsics, edges, cuts, cut_scale, scale, std, source,
+                focal_factor,
             )  # fmt: skip

@@ -244,6 +244,7 @@ def _cameras(truth: Truth, noise: ClipNoise, rng: np.random.Generator) -> Camera
         scale_source=("none",) * shots,
         island_of_shot=np.zeros(shots, np.int64),
         cut_residual_m=np.zeros(shots - 1),
+        cut_scale=np.ones(shots - 1),
     )
 
 

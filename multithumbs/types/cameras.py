@@ -54,3 +54,5 @@ class Cameras:
     island_of_shot: Int64[np.ndarray, " S"]
     cut_residual_m: Float64[np.ndarray, " C"]
     """Disagreement left at each cut after both anchors are reconciled; NaN at failed cuts."""
+    cut_scale: Float64[np.ndarray, " C"]
+    """Factor that was applied to the lengths of each cut's `Alignment`; 1: taken as they are."""

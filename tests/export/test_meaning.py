@@ -45,6 +45,7 @@ def scene(body, two_islands):
         scale_source=("none", "none"),
         island_of_shot=np.array([0, 1]),
         cut_residual_m=np.array([np.nan]),
+        cut_scale=np.ones(1),
     )
     return people, cameras
 

@@ -53,6 +53,7 @@ def cameras(result, scale_source):
         scale_source=scale_source,
         island_of_shot=np.zeros(2, np.int64),
         cut_residual_m=np.zeros(1),
+        cut_scale=np.ones(1),
     )
 
 

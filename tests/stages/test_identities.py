@@ -136,6 +136,7 @@ def identify(ends, tracks, failed=(), config=None, lens=None):
         scale_source=("none",) * count,
         island_of_shot=island_of_shot.astype(np.int64),
         cut_residual_m=np.zeros(count - 1),
+        cut_scale=np.ones(count - 1),
     )
     shots = Shots(
         start=bounds[:-1], end=bounds[1:], clean_start=bounds[:-1], clean_end=bounds[1:],

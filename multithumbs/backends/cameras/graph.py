@@ -32,10 +32,10 @@ def cut_edges(
     )
 
 
-def in_units(cuts: Edges, log_unit: Float64[np.ndarray, " C"]) -> Edges:
-    """The edges of aligned cuts in metres; ``log_unit`` tells how much too large each cut is."""
-    metric = scaled(cuts.first_from_second, np.exp(-log_unit[cuts.first]))
-    return replace(cuts, first_from_second=metric)
+def rescaled(cuts: Edges, cut_scale: Float64[np.ndarray, " C"]) -> Edges:
+    """The edges of aligned cuts, their lengths multiplied."""
+    found = scaled(cuts.first_from_second, cut_scale[cuts.first])
+    return replace(cuts, first_from_second=found)
 
 
 def lens_of_cuts(
@@ -106,6 +106,7 @@ def assemble(
     intrinsics: tuple[Intrinsics, ...],
     edges: Edges,
     cuts: Edges,
+    cut_scale: Float64[np.ndarray, " C"],
     scale: Float64[np.ndarray, " S"],
     scale_log_std: Float64[np.ndarray, " S"],
     source: tuple[str, ...],
@@ -116,6 +117,7 @@ def assemble(
     Args:
         edges: all relations; the first ``len(cuts)`` are the cuts'.
         cuts: those of the aligned cuts.
+        cut_scale: factor on every cut's lengths that ``cuts`` hold already.
         scale, scale_log_std, source: metres per unit of each shot's odometry, the uncertainty
             of its logarithm, and what it rests on.
         focal_factor: on each shot's intrinsics, beside its zoom.
@@ -145,6 +147,7 @@ def assemble(
         ),
         island_of_shot=placement.island,
         cut_residual_m=residual,
+        cut_scale=cut_scale,
     )
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from multithumbs.backends.cameras.sizes import stand_together
+from multithumbs.backends.cameras.places import stand_together
 from multithumbs.backends.odometry.people_mask import background
 from multithumbs.config.cameras import RoomConfig
 from multithumbs.solvers.ground import mean_direction
@@ -53,9 +53,8 @@ def turn_to_room(
     """The edges of the aligned cuts with better rotations wherever both sides show a room.
 
     The translation follows: the people who stand on both sides of the cut stay together, at one
-    size per person (``joints`` in their cameras). It is
-    also found anew where ``lens`` (focal length as each shot begins and ends, over the one that
-    the alignment knew) is not 1.
+    size per person (``joints`` in their cameras). It is also found anew where ``lens`` (focal
+    length as each shot begins and ends, over the one that the alignment knew) is not 1.
     """
     if not config.enabled:
         return edges

@@ -5,6 +5,7 @@ from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
 from multithumbs.backends.people.rows import Rows, concatenate
+from multithumbs.backends.people.shapes import resized, shared_betas
 from multithumbs.backends.sizes import find_sizes
 from multithumbs.body import BodyModel
 from multithumbs.config.people import GatherConfig
@@ -18,10 +19,6 @@ from multithumbs.types import (
     Keypoints,
     Tracks,
 )
-from multithumbs.types.skeleton import JOINT_PARENTS
-
-RESIZE_STEPS = 4
-"""Of Newton's method; lengths are almost linear in betas."""
 
 
 def gather(
@@ -43,13 +40,11 @@ def gather(
         for s, t, p in zip(identities.shot, identities.track, identities.person, strict=True)
     }
     picked = [_pick(s, tracks[s], bodies[s], person_of, config) for s in range(len(bodies))]
-    betas = _shared_betas(bodies, keypoints, picked)
-    log_unit = np.zeros(len(alignment))
-    if config.sizes is not None and person_of:
+    betas = shared_betas(bodies, keypoints, picked)
+    if config.sizes is not None:
         sizes = find_sizes(person_of, bodies, keypoints, tracks, alignment, config.sizes)
         size_of = {person_of[key]: size for key, size in sizes.log_size.items()}
-        betas = {p: _resized(body, own, size_of[p]) for p, own in betas.items()}
-        log_unit = sizes.log_unit
+        betas = {p: resized(body, own, size_of[p]) for p, own in betas.items()}
     parts = []
     for s, (rows, person) in enumerate(picked):
         pelvis, shape = _pelvis_in_camera(body, bodies[s], rows, person, betas, cameras,
@@ -59,7 +54,7 @@ def gather(
             focal = cameras.K[np.searchsorted(cameras.frame, frame), 0, 0]
             pelvis = pelvis * _aligned_depth(
                 s, rows, tracks[s].track[rows], frame, pelvis, focal, alignment,
-                log_unit, config.max_depth_change,
+                cameras.cut_scale, config.max_depth_change,
             )[:, None]  # fmt: skip
         parts.append(
             _in_world(body, s, rows, person, shape, pelvis, detections[s], keypoints[s],
@@ -81,51 +76,6 @@ def _pick(
     usable = (person >= 0) & (bodies.confidence > config.min_confidence)
     rows = np.flatnonzero(usable)
     return rows, person[rows]
-
-
-def _shared_betas(
-    bodies: tuple[Bodies, ...],
-    keypoints: tuple[Keypoints, ...],
-    picked: list[tuple[np.ndarray, np.ndarray]],
-) -> dict[int, Float64[np.ndarray, " 10"]]:
-    """Weighted median of each coefficient; rows that show more of the body weigh more."""
-    person = np.concatenate([p for _, p in picked])
-    betas = np.concatenate([bodies[s].betas[rows] for s, (rows, _) in enumerate(picked)])
-    weight = np.concatenate(
-        [
-            bodies[s].confidence[rows] * keypoints[s].confidence[rows].mean(1) ** 2
-            for s, (rows, _) in enumerate(picked)
-        ]
-    )
-    return {
-        int(p): _weighted_median(betas[person == p], weight[person == p]) for p in np.unique(person)
-    }
-
-
-def _resized(
-    body: BodyModel, betas: Float64[np.ndarray, " 10"], log_size: float
-) -> Float64[np.ndarray, " 10"]:
-    """The likeliest shape of a given size: the nearest one (betas are standard normal)."""
-    with_each = np.concatenate([np.zeros((1, 10)), np.eye(10)])
-    joints = _rest_joints(body, with_each)
-    bones = joints[:, 1:] - joints[:, list(JOINT_PARENTS[1:])]
-    at_mean, per_beta = bones[0], bones[1:] - bones[0]
-    for _ in range(RESIZE_STEPS):
-        own = at_mean + np.tensordot(betas, per_beta, axes=1)
-        length = np.linalg.norm(own, axis=-1)
-        slope = (per_beta * (own / length[:, None])).sum((1, 2)) / length.sum()
-        missing = log_size - float(np.log(length.sum()))
-        betas = betas + missing * slope / (slope @ slope)
-    return betas
-
-
-def _weighted_median(
-    values: Float64[np.ndarray, "M D"], weight: Float64[np.ndarray, " M"]
-) -> Float64[np.ndarray, " D"]:
-    order = np.argsort(values, axis=0)
-    cumulative = np.cumsum((weight + 1e-9)[order], axis=0)
-    middle = (cumulative < 0.5 * cumulative[-1]).sum(0)
-    return np.take_along_axis(values, order, axis=0)[middle, np.arange(values.shape[1])]
 
 
 def _pelvis_in_camera(
@@ -167,12 +117,12 @@ def _aligned_depth(
     pelvis: Float64[np.ndarray, "M 3"],
     focal: Float64[np.ndarray, " M"],
     alignment: tuple[Alignment, ...],
-    log_unit: Float64[np.ndarray, " C"],
+    cut_scale: Float64[np.ndarray, " C"],
     limit: float,
 ) -> Float64[np.ndarray, " M"]:
     """Factor on each row's distance: what the alignment found at the shot's cuts, held through
-    the shot, or interpolated between its two ends (paper section 3.3, propagation). ``log_unit``
-    tells how much too large each cut's world is."""
+    the shot, or interpolated between its two ends (paper section 3.3, propagation). ``cut_scale``
+    is what the cameras made of each cut's lengths."""
     anchors: dict[int, list[tuple[int, float]]] = {}
     for cut, side in ((shot - 1, 1), (shot, 0)):
         if not 0 <= cut < len(alignment) or alignment[cut].status is not CutStatus.ALIGNED:
@@ -185,8 +135,8 @@ def _aligned_depth(
                 continue
             aligned = cam_from_scene[:3] @ np.append(found.joints_scene[entry, 0], 1.0)
             # A longer lens than the alignment knew puts its people further away, too.
-            depth = aligned[2] * focal[at[0]] / found.K[side, 0, 0]
-            change = np.log(max(depth, 1e-3) / pelvis[at[0], 2]) - log_unit[cut]
+            depth = cut_scale[cut] * aligned[2] * focal[at[0]] / found.K[side, 0, 0]
+            change = np.log(max(depth, 1e-3) / pelvis[at[0], 2])
             if abs(change) <= limit:
                 anchors.setdefault(int(track[at[0]]), []).append((int(frame[at[0]]), change))
     factor = np.zeros(len(rows))
