@@ -98,7 +98,7 @@ STAGES: Final = (
           reads=("boundaries", "detections", "keypoints", "masks", "bodies", "tracks")),
     Stage(name="odometry", run=odometry.run, artifact=Odometry, over=Over.SHOT,
           reads=("detections", "masks", "intrinsics")),
-    Stage(name="cameras", run=cameras.run, artifact=Cameras, uses_body=True,
+    Stage(name="cameras", run=cameras.run, artifact=Cameras, version=2, uses_body=True,
           reads=("shots", "detections", "keypoints", "intrinsics", "masks", "bodies", "tracks",
                  "alignment", "odometry")),
     Stage(name="identities", run=identities.run, artifact=Identities, uses_body=True,
