@@ -53,9 +53,7 @@ _UNRELATED: Final = PoseGraphCamerasConfig(
     revisits=RevisitConfig(enabled=False), room=RoomConfig(enabled=False), sizes=None
 )
 _FITTED_SIZES: Final = LmPeopleConfig(gather=GatherConfig(sizes=None))
-BY_LOOKS: Final = HungarianIdentitiesConfig(
-    max_island_difference=0.25, min_island_margin=0.0, min_island_texels=0.03
-)
+BY_LOOKS: Final = HungarianIdentitiesConfig(max_island_difference=0.25, min_island_texels=0.03)
 """Re-ID where no cut is related."""
 AS_PRINTED: Final = HungarianIdentitiesConfig(
     appearance_weight=0.2,

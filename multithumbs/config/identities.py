@@ -72,10 +72,10 @@ class RecognitionConfig(StageConfig):
     """Whether people may be recognised by appearance alone where worlds are not connected."""
     max_island_difference: float = Field(default=0.07, ge=0, le=1)
     """Largest A of such a link."""
-    min_island_margin: float = Field(default=0.02, ge=0, le=1)
-    """Every other candidate must differ by at least this much more."""
-    min_island_texels: float = Field(default=0.06, gt=0, le=1)
+    min_island_texels: float = Field(default=0.03, gt=0, le=1)
     """`min_shared_texels` for such a link."""
+    island_confidence_scale: float = Field(default=0.03, gt=0, le=10)
+    """`confidence_scale` for such a link: a difference of A."""
 
     confidence_scale: float = Field(default=0.25, gt=0, le=10)
     """Difference in cost that makes a link e times as likely as its best alternative."""

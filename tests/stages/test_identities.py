@@ -305,7 +305,7 @@ def test_fragments_of_one_shot_are_joined_only_if_they_do_not_overlap():
     assert identify([50], overlapping)[0] == [0, 1]
 
 
-def test_islands_are_joined_by_looks_alone_and_only_without_doubt():
+def test_islands_are_joined_by_looks_alone_and_doubt_is_said():
     before = [Seen(0, 0, 30, (0, 0, 5)), Seen(0, 0, 30, (2, 0, 5), BLUE)]
     same = [Seen(1, 30, 60, (7, 0, 3), BLUE)]
     persons, found = identify([30, 60], before + same, failed={0})
@@ -313,7 +313,8 @@ def test_islands_are_joined_by_looks_alone_and_only_without_doubt():
     assert found.by_appearance.tolist() == [False, False, True]
     assert np.isnan(found.link_distance_m).all()
     twins = [Seen(0, 0, 30, (0, 0, 5), BLUE), Seen(0, 0, 30, (2, 0, 5), BLUE)]
-    assert identify([30, 60], twins + same, failed={0})[0] == [0, 1, 2]
+    doubtful = identify([30, 60], twins + same, failed={0})[1]
+    assert doubtful.confidence[-1] < 0.55 < 0.75 < found.confidence[-1]
     strangers = [Seen(1, 30, 60, (0, 0, 5), GREEN)]
     assert identify([30, 60], before + strangers, failed={0})[0] == [0, 1, 2]
     alone = HungarianIdentitiesConfig(across_islands=False)

@@ -226,21 +226,19 @@ def _link_by_appearance(
     links: list[_Link],
     config: RecognitionConfig,
 ) -> list[Sighting]:
-    """Match what is left with people of other islands, only where looks leave no doubt."""
+    """Match what is left with people of other islands, all together, by their looks.
+
+    Of several who look much alike the most alike is taken, and the link's confidence says so:
+    people without a place are far more often the same than newly met in the same clothes.
+    """
     if not people or not group:
         return group
     difference = _appearance(people, group, config.min_island_texels, config.texture_cell)
     foreign = np.array(
         [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
     )
-    candidate = foreign & np.isfinite(difference)
-    allowed = candidate & (difference <= config.max_island_difference)
-    known = np.where(np.isfinite(difference), difference, np.inf)
-    for i, j in np.argwhere(allowed):
-        rivals = np.concatenate([np.delete(known[i], j), np.delete(known[:, j], i)])
-        if len(rivals) and rivals.min() < difference[i, j] + config.min_island_margin:
-            allowed[i, j] = False
-    found = match(difference, allowed, config.max_island_difference, config.confidence_scale)
+    allowed = foreign & (np.nan_to_num(difference, nan=np.inf) <= config.max_island_difference)
+    found = match(difference, allowed, config.max_island_difference, config.island_confidence_scale)
     for row, column, cost, confidence in zip(*found, strict=True):
         links.append(_Link(people[row].tracks[-1], group[column], float("nan"), float(cost)))
         people[row].add(group[column], float(confidence), by_appearance=True)
