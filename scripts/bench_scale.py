@@ -14,8 +14,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from multithumbs.backends.boundaries import vggt
-from multithumbs.backends.boundaries.side import gather_side
+from multithumbs.backends.boundaries.side import body_keypoints, gather_side
 from multithumbs.backends.boundaries.vggt_input import fit_frame
 from multithumbs.backends.boundaries.vggt_people import people_in_view
 from multithumbs.backends.boundaries.vggt_views import views_of
@@ -87,7 +86,7 @@ def scales(
         for rule in RULES:
             seen = people_in_view(
                 side,
-                vggt.body_keypoints(side, body),
+                body_keypoints(side, body),
                 views,
                 view,
                 body,

@@ -39,8 +39,21 @@ class Sizes:
 
 def log_sizes(joints: Float64[np.ndarray, "N 24 3"]) -> Float64[np.ndarray, " N"]:
     """Of bodies in any pose."""
-    bones = joints[:, 1:] - joints[:, list(JOINT_PARENTS[1:])]
-    return np.log(np.maximum(np.linalg.norm(bones, axis=-1).sum(-1), 1e-6))
+    return np.log(np.maximum(np.linalg.norm(bones(joints), axis=-1).sum(-1), 1e-6))
+
+
+def bones(joints: Float64[np.ndarray, "N 24 3"]) -> Float64[np.ndarray, "N 23 3"]:
+    """From every joint's parent to it."""
+    return joints[:, 1:] - joints[:, list(JOINT_PARENTS[1:])]
+
+
+def aligned_depths(cut: Alignment) -> Float64[np.ndarray, " P"]:
+    """Of every aligned pelvis in the camera of its side, metres."""
+    cam_from_scene = np.linalg.inv(cut.scene_from_cam)[cut.side]
+    return (
+        np.einsum("pj,pj->p", cam_from_scene[:, 2, :3], cut.joints_scene[:, 0])
+        + cam_from_scene[:, 2, 3]
+    )
 
 
 def people_of_pairs(
@@ -121,11 +134,9 @@ def _sizes_at_cuts(
     for c, cut in enumerate(alignment):
         if cut.status is not CutStatus.ALIGNED:
             continue
-        cam_from_scene = np.linalg.inv(cut.scene_from_cam)
-        for side, row, joints in zip(cut.side, cut.row, cut.joints_scene, strict=True):
+        for side, row, depth in zip(cut.side, cut.row, aligned_depths(cut), strict=True):
             fits = bodies[c + side]
             track = number.get((c + int(side), int(tracks[c + side].track[row])))
-            depth = (cam_from_scene[side] @ np.append(joints[0], 1.0))[2]
             monocular = fits.joints_cam[row, 0, 2]
             if track is None or min(depth, monocular) <= 0:
                 continue

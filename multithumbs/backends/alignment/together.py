@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from multithumbs.backends.boundaries.acceptance import rejection
-from multithumbs.backends.boundaries.people import body_keypoints, noise_model, relate, view_of
-from multithumbs.backends.boundaries.side import BoundarySide, through_lens
+from multithumbs.backends.boundaries.people import noise_model, relate, view_of
+from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints, through_lens
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import TogetherConfig
 from multithumbs.config.boundaries import PeopleBoundariesConfig, PeopleNoiseConfig

@@ -10,7 +10,7 @@ from multithumbs.backends.boundaries.acceptance import other_clothes, rejection
 from multithumbs.backends.boundaries.background import background_matches, turned_camera
 from multithumbs.backends.boundaries.colours import Clothes, compare_looks
 from multithumbs.backends.boundaries.point_map import cast_points, estimate_floor, side_vertices
-from multithumbs.backends.boundaries.side import BoundarySide
+from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints
 from multithumbs.body import BodyModel
 from multithumbs.config.boundaries import (
     AgreementConfig,
@@ -209,11 +209,6 @@ def _agreement(
         pose_m=config.pose_m,
         gate=config.gate,
     )
-
-
-def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
-    pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
-    return body.posed(pose, betas, transl).keypoints.cpu().numpy()
 
 
 def view_of(side: BoundarySide, keypoints: Float[np.ndarray, "N 23 3"]) -> ViewPeople:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from multithumbs.body import BodyModel
 from multithumbs.types import Bodies, Detections, Keypoints, Masks, Tracks
 
 
@@ -110,3 +111,9 @@ def through_lens(side: BoundarySide, K: Float[np.ndarray, "3 3"]) -> BoundarySid
         transl=side.transl + shift,
         joints_cam=side.joints_cam + shift[:, None],
     )
+
+
+def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
+    """Everyone's keypoints in the side's camera, metres."""
+    pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
+    return body.posed(pose, betas, transl).keypoints.cpu().numpy()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from multithumbs.backends.boundaries.side import BoundarySide, through_lens
+from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints, through_lens
 from multithumbs.backends.boundaries.vggt_input import Fit, fit_frame, network_image
 from multithumbs.backends.boundaries.vggt_people import (
     PeopleInView,
@@ -195,9 +195,3 @@ def _fit(image: UInt8[np.ndarray, "H W 3"], config: VggtBoundariesConfig) -> Fit
 
 def _frames(sides: Sides) -> np.ndarray:
     return np.array([side.frame for side in sides], dtype=np.int64)
-
-
-def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
-    """Everyone's keypoints in the side's camera, metres."""
-    pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
-    return body.posed(pose, betas, transl).keypoints.cpu().numpy()

@@ -237,7 +237,7 @@ def _link_by_appearance(
     foreign = np.array(
         [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
     )
-    allowed = foreign & (np.nan_to_num(difference, nan=np.inf) <= config.max_island_difference)
+    allowed = foreign & (difference <= config.max_island_difference)
     found = match(difference, allowed, config.max_island_difference, config.island_confidence_scale)
     for row, column, cost, confidence in zip(*found, strict=True):
         links.append(_Link(people[row].tracks[-1], group[column], float("nan"), float(cost)))

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from multithumbs.backends.people.rows import Rows, concatenate
 from multithumbs.backends.people.shapes import resized, shared_betas
-from multithumbs.backends.sizes import find_sizes
+from multithumbs.backends.sizes import aligned_depths, find_sizes
 from multithumbs.body import BodyModel
 from multithumbs.config.people import GatherConfig
 from multithumbs.types import (
@@ -128,14 +128,13 @@ def _aligned_depth(
         if not 0 <= cut < len(alignment) or alignment[cut].status is not CutStatus.ALIGNED:
             continue
         found = alignment[cut]
-        cam_from_scene = np.linalg.inv(found.scene_from_cam[side])
+        depths = aligned_depths(found)
         for entry in np.flatnonzero(found.side == side):
             at = np.flatnonzero(rows == found.row[entry])
             if not len(at):
                 continue
-            aligned = cam_from_scene[:3] @ np.append(found.joints_scene[entry, 0], 1.0)
             # A longer lens than the alignment knew puts its people further away, too.
-            depth = cut_scale[cut] * aligned[2] * focal[at[0]] / found.K[side, 0, 0]
+            depth = cut_scale[cut] * depths[entry] * focal[at[0]] / found.K[side, 0, 0]
             change = np.log(max(depth, 1e-3) / pelvis[at[0], 2])
             if abs(change) <= limit:
                 anchors.setdefault(int(track[at[0]]), []).append((int(frame[at[0]]), change))

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
+from multithumbs.backends.sizes import bones
 from multithumbs.body import BodyModel
 from multithumbs.types import Bodies, Keypoints
-from multithumbs.types.skeleton import JOINT_PARENTS
 
 RESIZE_STEPS = 4
 """Of Newton's method; lengths are almost linear in betas."""
@@ -39,8 +39,8 @@ def resized(
     """The likeliest shape of a given size: the nearest one (betas are standard normal)."""
     with_each = np.concatenate([np.zeros((1, 10)), np.eye(10)])
     joints = body.rest_joints(body.tensor(with_each)).numpy(force=True)
-    bones = joints[:, 1:] - joints[:, list(JOINT_PARENTS[1:])]
-    at_mean, per_beta = bones[0], bones[1:] - bones[0]
+    at_mean, *moved = bones(joints)
+    per_beta = np.array(moved) - at_mean
     for _ in range(RESIZE_STEPS):
         own = at_mean + np.tensordot(betas, per_beta, axes=1)
         length = np.linalg.norm(own, axis=-1)
