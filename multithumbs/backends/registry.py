@@ -86,6 +86,18 @@ ENTRIES: Final = (
         "mediapipe 0.10.21",
     ),
     Checkpoint(
+        name="face-landmarks",
+        filename="face_landmark.tflite",
+        description="MediaPipe's face landmarks, 192x192: whether a head shows its face",
+        profile=EMBEDDED,
+        licence="Apache-2.0",
+        size_bytes=1_242_398,
+        sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        sources=_mediapipe("face_landmark", "face_landmark.tflite", 1676316347980492),
+        by_hand="take mediapipe/modules/face_landmark/face_landmark.tflite out of the wheel "
+        "mediapipe 0.10.21",
+    ),
+    Checkpoint(
         name="grounding-dino-tiny",
         filename="model.safetensors",
         description="Grounding DINO, Swin-T: people by the word 'person'",

@@ -24,6 +24,23 @@ class FacingConfig(StageConfig):
     """Of a reading that sees the front of somebody who turns the back: the network often does."""
     back_read_cost: float = Field(default=3.0, ge=0, le=100)
     """Of a reading that sees the back of somebody who faces the camera: it hardly ever does."""
+    face: bool = True
+    """Whether the face network looks at every head: without it nothing tells of somebody who is
+    read from the wrong side throughout."""
+    face_logit: float = Field(default=-3.0, ge=-50, le=50)
+    """Logit of the face network from which on there rather is a face."""
+    min_sharpness: float = Field(default=0.018, ge=0, le=1)
+    """A head without a face says nothing where its picture is blurred more: the 90th percentile of
+    the Laplacian's size, of values in [0, 1]."""
+    face_cost: float = Field(default=1.0, ge=0, le=100)
+    """Of a face on somebody who turns the back."""
+    no_face_cost: float = Field(default=1.5, ge=0, le=100)
+    """Of no face on somebody who faces the camera and is seen wide: more than what two readings
+    that see a front are worth."""
+    narrow_width: float = Field(default=0.5, ge=0, lt=2)
+    """Width up to which a missing face says nothing: the head may be seen in profile."""
+    wide_width: float = Field(default=0.9, gt=0, le=3)
+    """Width from which it says all it can; above `narrow_width`."""
     turn_cost: float = Field(default=1.0, ge=0, le=1000)
     """Of turning round."""
     turn_rate: float = Field(default=8.0, gt=0, le=100)
@@ -40,10 +57,11 @@ class FacingConfig(StageConfig):
 
     @model_validator(mode="after")
     def _ordered(self) -> "FacingConfig":
-        if self.full_width <= self.side_width:
-            raise ValueError(
-                f"full_width {self.full_width:g} must exceed side_width {self.side_width:g}"
-            )
+        for small, large in (("side_width", "full_width"), ("narrow_width", "wide_width")):
+            if getattr(self, large) <= getattr(self, small):
+                raise ValueError(
+                    f"{large} {getattr(self, large):g} must exceed {small} {getattr(self, small):g}"
+                )
         return self
 
 
@@ -61,7 +79,8 @@ class BlazePoseKeypointsConfig(StageConfig):
     @property
     def checkpoints(self) -> tuple[str, ...]:
         """Names in the checkpoint registry."""
-        return ("blazepose-landmarks",)
+        faces = self.facing.enabled and self.facing.face
+        return ("blazepose-landmarks", *(("face-landmarks",) if faces else ()))
 
 
 class ViTPoseArchitecture(StageConfig):

@@ -32,10 +32,12 @@ def person(width: float, *, angle: float = 0.0, at=(200.0, 200.0)) -> Landmarks:
     )
 
 
-def decided(widths) -> list[bool]:
+def decided(widths, face=np.nan) -> list[bool]:
     """For one person at `FPS`; a row is one width, or one per reading."""
     width = np.array([np.atleast_1d(w) for w in widths], dtype=np.float64)
-    return decide(width, np.ones_like(width), np.arange(len(width)) / FPS, CONFIG).tolist()
+    logit = np.broadcast_to(np.asarray(face, dtype=np.float64), len(width))
+    time_s = np.arange(len(width)) / FPS
+    return decide(width, np.ones_like(width), logit, time_s, CONFIG).tolist()
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, np.pi, -2.0])
@@ -60,6 +62,35 @@ def test_few_readings_of_a_back_count_more_than_many_of_a_front():
     assert decided([-0.9] * 30) == [False] * 30
 
 
+def test_who_is_seen_wide_and_shows_no_face_turns_the_back():
+    both_front = [(1.0, 1.0)] * 20
+    assert decided(both_front, face=-9.0) == [False] * 20
+    assert decided(both_front, face=9.0) == [True] * 20
+    # Half of the frames without a face (a hand before it) are no reason.
+    assert decided(both_front, face=[-9.0, 9.0] * 10) == [True] * 20
+
+
+def test_a_missing_face_says_nothing_of_a_narrow_body():
+    assert decided([(0.5, 0.5)] * 20, face=-9.0) == [True] * 20
+
+
+def test_a_face_does_not_outweigh_readings_of_a_back():
+    """Somebody else's face may be in the region, over a shoulder."""
+    assert decided([(-1.0, -1.0)] * 20, face=9.0) == [False] * 20
+
+
+def test_two_readings_that_see_a_front_are_reflected_where_there_is_no_face():
+    front = person(0.5)
+    frame = np.arange(10)
+    readings = [[front, front]] * 10
+    kept, doubtful = one_sided(readings, frame, frame / FPS, CONFIG, np.full(10, -9.0))
+    assert all(signed_width(r) < 0 for row in kept for r in row)
+    assert doubtful.all()
+    kept, doubtful = one_sided(readings, frame, frame / FPS, CONFIG)
+    assert all(row[0] is front for row in kept)
+    assert not doubtful.any()
+
+
 def test_somebody_who_turns_round_has_turned_round():
     turn = np.cos(np.linspace(0, np.pi, 20)).tolist()
     found = decided([1.0] * 20 + turn + [-1.0] * 20)
@@ -71,10 +102,11 @@ def test_somebody_who_turns_round_has_turned_round():
 def test_the_time_between_frames_is_time_to_turn():
     width = np.array([[1.0]] * 10 + [[-1.0]] * 10)
     time_s = np.arange(20) / FPS
-    together = decide(width, np.ones_like(width), time_s, CONFIG)
+    unknown = np.full(20, np.nan)
+    together = decide(width, np.ones_like(width), unknown, time_s, CONFIG)
     assert together.tolist() == [False] * 20
     time_s[10:] += 0.5
-    apart = decide(width, np.ones_like(width), time_s, CONFIG)
+    apart = decide(width, np.ones_like(width), unknown, time_s, CONFIG)
     assert apart.tolist() == [True] * 10 + [False] * 10
 
 
@@ -138,3 +170,10 @@ def test_nobody_is_no_trouble():
 def test_the_widths_that_decide_are_ordered():
     with pytest.raises(ValueError, match="must exceed"):
         FacingConfig(side_width=0.6, full_width=0.5)
+
+
+@pytest.mark.parametrize(("side", "full"), [("side_width", "full_width"),
+                                            ("narrow_width", "wide_width")])  # fmt: skip
+def test_widths_that_are_out_of_order_are_refused(side, full):
+    with pytest.raises(ValueError, match=f"{full} 0.3 must exceed {side} 0.4"):
+        FacingConfig(**{side: 0.4, full: 0.3})

@@ -131,7 +131,7 @@ def test_all_that_is_missing_is_told_at_once(registry, tmp_path):
 
 
 def test_profiles_and_unknown_names():
-    assert resolve_names([]) == ("blazepose-detector", "blazepose-landmarks")
+    assert resolve_names([]) == ("blazepose-detector", "blazepose-landmarks", "face-landmarks")
     assert resolve_names(["blazepose-landmarks"]) == ("blazepose-landmarks",)
     assert {"hmr2", "vggt-1b"} <= set(resolve_names(["paper"]))
     with pytest.raises(CheckpointError, match="blazepose-detector"):

@@ -22,7 +22,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 def checkpoints() -> dict[str, Path]:
     found = {
         name: inspect(name, default_root())
-        for name in ("blazepose-detector", "blazepose-landmarks")
+        for name in ("blazepose-detector", "blazepose-landmarks", "face-landmarks")
     }
     if any(status.state is not State.PRESENT for status in found.values()):
         pytest.skip("BlazePose is not installed: `multithumbs checkpoints fetch`")

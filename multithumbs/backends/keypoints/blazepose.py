@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 from multithumbs.backends.keypoints.facing import one_sided
-from multithumbs.config.keypoints import BlazePoseKeypointsConfig, KeypointsConfig
-from multithumbs.models.blazepose import LandmarkNetwork, Landmarks
+from multithumbs.config.keypoints import BlazePoseKeypointsConfig, FacingConfig, KeypointsConfig
+from multithumbs.models.blazepose import FaceNetwork, LandmarkNetwork, Landmarks
 from multithumbs.models.blazepose.crowd import read_everyone
+from multithumbs.models.blazepose.face import face_region
 from multithumbs.models.blazepose.landmarks import INPUT_SIDE, NUM_LANDMARKS
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT
 from multithumbs.types import Detections, Keypoints
@@ -27,11 +28,14 @@ def estimate(
     uv, confidence = np.zeros((count, 23, 2)), np.zeros((count, 23))
     xyz, xyz_confidence = np.zeros((count, 23, 3)), np.zeros((count, 23))
     if count:
-        network = LandmarkNetwork(
-            work.checkpoints["blazepose-landmarks"], threads=work.runtime.threads
-        )
+        threads = work.runtime.threads
+        network = LandmarkNetwork(work.checkpoints["blazepose-landmarks"], threads=threads)
+        faces = None
+        if "face-landmarks" in config.checkpoints:
+            faces = FaceNetwork(work.checkpoints["face-landmarks"], threads=threads)
         first, last = int(detections.frame[0]), int(detections.frame[-1])
         readings: list[list[Landmarks]] = []
+        face = np.full(count, np.nan)
         for frame in work.video.frames(first, last + 1):
             rows = np.flatnonzero(detections.frame == frame.index)
             everyone = read_everyone(
@@ -41,12 +45,14 @@ def estimate(
                 network,
                 mirror=config.mirror,
             )
+            if faces is not None:
+                face[rows] = [_face(frame.rgb, person, faces, config.facing) for person in everyone]
             readings += [[replace(r, segmentation=_NONE) for r in person] for person in everyone]
             work.progress(frame.index - first + 1, last - first + 1)
         time_s = work.video.info.timestamps_s[detections.frame]
         doubt = np.ones(count)
         if config.facing.enabled:
-            readings, doubtful = one_sided(readings, detections.frame, time_s, config.facing)
+            readings, doubtful = one_sided(readings, detections.frame, time_s, config.facing, face)
             doubt[doubtful] = config.facing.doubtful_confidence
         for row, person in enumerate(readings):
             fused = fuse(person, work.video.info.hw, config.max_disagreement)
@@ -54,6 +60,22 @@ def estimate(
         confidence *= doubt[:, None]
         xyz_confidence *= doubt[:, None]
     return Keypoints(uv=uv, confidence=confidence, xyz=xyz, xyz_confidence=xyz_confidence)
+
+
+def _face(
+    rgb: UInt8[np.ndarray, "H W 3"],
+    readings: list[Landmarks],
+    network: FaceNetwork,
+    config: FacingConfig,
+) -> float:
+    """Logit of a face; NaN where the head is outside the image, or too blurred to miss a face."""
+    region = face_region(readings)
+    height, width = rgb.shape[:2]
+    if not (0 <= region[0] < width and 0 <= region[1] < height):
+        return np.nan
+    logit, sharpness = network(rgb, region)
+    blurred = logit < config.face_logit and sharpness < config.min_sharpness
+    return np.nan if blurred else logit
 
 
 def fuse(

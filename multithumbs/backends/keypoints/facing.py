@@ -6,7 +6,8 @@ readings of one person are taken together: a few that see a back count for more 
 see a front, and a change of side must lead through the view from the side. A reading of the
 wrong side is left out; where both are, they are reflected: under a distant camera a person and
 the mirror image in depth, left and right exchanged, look the same. Readings that are torn between
-the sides (a torso that collapses for a frame) are left out too where there is a better one.
+the sides (a torso that collapses for a frame) are left out too where there is a better one. Where
+all readings of a shot are wrong only the head can tell: a face is seen or it is not.
 """
 
 from collections.abc import Sequence
@@ -17,14 +18,12 @@ from jaxtyping import Bool, Float64, Int64
 
 from multithumbs.config.keypoints import FacingConfig
 from multithumbs.models.blazepose import Landmarks
+from multithumbs.models.blazepose.detector import sigmoid
+from multithumbs.models.blazepose.face import HIPS, SHOULDERS, torso_length
 from multithumbs.models.blazepose.landmarks import MIRROR, NUM_LANDMARKS
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT, MIRRORED_KEYPOINT
 from multithumbs.solvers.body_fit_chains import chains
 
-SHOULDERS, HIPS = (11, 12), (23, 24)
-"""Landmarks, left and right."""
-MIN_TORSO = 0.12
-"""A torso seen shorter than this, over the region's side, is seen from its end."""
 LINK_TOLERANCE = 0.1
 LINK_SIMILARITY = 0.4
 LINK_GAP_S = 0.3
@@ -39,7 +38,7 @@ def signed_width(reading: Landmarks) -> float:
     if length == 0:
         return 0.0
     across = np.array([-up[1], up[0]]) / length
-    return float(2 * (left - right) @ across / max(length, MIN_TORSO * reading.roi[2]))
+    return float(2 * (left - right) @ across / torso_length(reading))
 
 
 def one_sided(
@@ -47,6 +46,7 @@ def one_sided(
     frame: Int64[np.ndarray, " N"],
     time_s: Float64[np.ndarray, " N"],
     config: FacingConfig,
+    face: Float64[np.ndarray, " N"] | None = None,
 ) -> tuple[list[list[Landmarks]], Bool[np.ndarray, " N"]]:
     """The readings of each row that see the person from the side that time confirms.
 
@@ -55,6 +55,7 @@ def one_sided(
         frame: of each row.
         time_s: of each row.
         config: see `FacingConfig`.
+        face: logit of each row that the head shows a face; NaN where it is not known.
 
     Returns:
         readings, and where they are to be doubted: reflected, or unlike those around them.
@@ -63,9 +64,10 @@ def one_sided(
         return [], np.zeros(0, dtype=bool)
     width = np.array([[signed_width(r) for r in row] for row in readings])
     sure = np.array([[_sureness(r) for r in row] for row in readings])
+    seen = np.full(len(readings), np.nan) if face is None else face
     kept, doubtful = [list(row) for row in readings], np.zeros(len(readings), dtype=bool)
     for rows in _people(readings, frame, time_s):
-        front = decide(width[rows], sure[rows], time_s[rows], config)
+        front = decide(width[rows], sure[rows], seen[rows], time_s[rows], config)
         side = np.where(front, 1, -1)[:, None]
         wrong = width[rows] * side < -config.side_width
         likely = np.where(wrong, -width[rows], width[rows])
@@ -86,6 +88,7 @@ def one_sided(
 def decide(
     width: Float64[np.ndarray, "T R"],
     sure: Float64[np.ndarray, "T R"],
+    face: Float64[np.ndarray, " T"],
     time_s: Float64[np.ndarray, " T"],
     config: FacingConfig,
 ) -> Bool[np.ndarray, " T"]:
@@ -94,15 +97,24 @@ def decide(
     Args:
         width: `signed_width` of each reading.
         sure: 0 to 1 per reading.
+        face: logit that the head shows a face; NaN where it is not known.
         time_s: ascending.
         config: see `FacingConfig`.
     """
     span = config.full_width - config.side_width
     evidence = sure * ((np.abs(width) - config.side_width) / span).clip(0, 1)
+    # A head in profile shows no face either; who is seen wide rarely looks aside.
+    span = config.wide_width - config.narrow_width
+    wide = sure * ((np.abs(width) - config.narrow_width) / span).clip(0, 1)
+    shown, hidden = _shown_and_hidden(face, config.face_logit)
     cost = np.stack(
         [
-            config.front_read_cost * (evidence * (width > 0)).sum(1),  # if seen from behind
-            config.back_read_cost * (evidence * (width < 0)).sum(1),  # if facing the camera
+            # If seen from behind:
+            config.front_read_cost * (evidence * (width > 0)).sum(1)
+            + config.face_cost * evidence.mean(1) * shown,
+            # If facing the camera:
+            config.back_read_cost * (evidence * (width < 0)).sum(1)
+            + config.no_face_cost * wide.mean(1) * hidden,
         ],
         axis=1,
     )
@@ -131,6 +143,15 @@ def reflect(reading: Landmarks) -> Landmarks:
         presence=reading.presence[MIRROR],
         xyz=reading.xyz[body] * (1, 1, -1),
     )
+
+
+def _shown_and_hidden(
+    face: Float64[np.ndarray, " T"], threshold: float
+) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
+    """How sure it is that a face is seen, and that none is; both 0 where it is not known."""
+    shown = sigmoid(np.nan_to_num(face - threshold))
+    known = ~np.isnan(face)
+    return shown * known, (1 - shown) * known
 
 
 def _usual(

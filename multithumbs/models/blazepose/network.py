@@ -1,4 +1,4 @@
-"""The two BlazePose files on LiteRT (CPU)."""
+"""BlazePose's two files and the face network's on LiteRT (CPU)."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Float32, Float64, UInt8
 
 from multithumbs.errors import CheckpointError
-from multithumbs.models.blazepose import detector, landmarks
+from multithumbs.models.blazepose import detector, face, landmarks
 from multithumbs.models.blazepose.erase import crop_without
-from multithumbs.models.blazepose.region import apply_affine, image_from_crop
+from multithumbs.models.blazepose.region import apply_affine, crop, image_from_crop
 
 
 @contextmanager
@@ -133,8 +133,8 @@ class LandmarkNetwork:
         ``others`` are painted over first (`erase`). The result is in the image's own
         coordinates and sides either way.
         """
-        crop, hidden = crop_without(rgb, roi, landmarks.INPUT_SIDE, others)
-        pixels = crop.astype(np.float32) / np.float32(255)
+        shown, hidden = crop_without(rgb, roi, landmarks.INPUT_SIDE, others)
+        pixels = shown.astype(np.float32) / np.float32(255)
         if mirrored:
             pixels = np.ascontiguousarray(pixels[:, ::-1])
         rows, flag, segmentation, heatmap, world = self._network(pixels)
@@ -142,3 +142,21 @@ class LandmarkNetwork:
             rows, float(flag[0]), segmentation[..., 0], heatmap, world, roi, mirrored=mirrored
         )
         return landmarks.hide(seen, hidden) if others else seen
+
+
+class FaceNetwork:
+    """Says whether a region shows a face."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        side = face.INPUT_SIDE
+        self._network = _Network(
+            path,
+            threads=threads,
+            input_shape=(1, side, side, 3),
+            output_shapes=((1, 1, 1, 1),),
+        )
+
+    def __call__(self, rgb: UInt8[np.ndarray, "H W 3"], roi: Float64[np.ndarray, "4"]) -> face.Face:
+        """What ``roi`` shows."""
+        pixels = crop(rgb, roi, face.INPUT_SIDE).astype(np.float32) / np.float32(255)
+        return face.Face(float(self._network(pixels)[0].item()), face.sharpness(pixels))
