@@ -58,6 +58,7 @@ BY_LOOKS: Final = HungarianIdentitiesConfig(max_island_difference=0.25, min_isla
 AS_PRINTED: Final = HungarianIdentitiesConfig(
     appearance_weight=0.2,
     texture_cell=1,
+    part_factor=0.0,
     reach=1.0,
     max_cost=1000.0,
     max_of_depth=0.0,

@@ -61,6 +61,9 @@ class AcceptanceConfig(StageConfig):
     """`min_inliers` where a single pair must carry the whole cut."""
     max_single_residual: float = Field(default=0.03, gt=0, le=1)
     """`max_residual_of_height` where a single pair must carry the whole cut."""
+    max_single_runner_up: float = Field(default=0.95, gt=0, le=1)
+    """Where a single pair must carry the whole cut: largest score of another assignment over its
+    own. Above it nobody can tell which of two people is meant."""
     max_residual_of_height: float = Field(default=0.06, gt=0, le=1)
     """Largest root mean square reprojection error over all pairs, as a fraction of the person's
     height in pixels."""

@@ -61,6 +61,9 @@ class RecognitionConfig(StageConfig):
     """Colours are compared averaged over squares of so many texels of the UV map."""
     min_shared_texels: float = Field(default=0.03, gt=0, le=1)
     """Share of the UV map that both textures must have seen, or A counts as unknown."""
+    part_factor: float = Field(default=2.0, ge=0, le=100)
+    """What a difference between the mean colours of shirts, sleeves, trousers counts against one
+    between texels: A is the mean of both. 0: the paper's A, of texels alone."""
     unknown_difference: float = Field(default=0.12, ge=0, le=1)
     """A where it is unknown."""
     unknown_pose_rad: float = Field(default=0.3, ge=0, le=3.2)
@@ -70,7 +73,7 @@ class RecognitionConfig(StageConfig):
 
     across_islands: bool = True
     """Whether people may be recognised by appearance alone where worlds are not connected."""
-    max_island_difference: float = Field(default=0.07, ge=0, le=1)
+    max_island_difference: float = Field(default=0.08, ge=0, le=1)
     """Largest A of such a link."""
     min_island_texels: float = Field(default=0.03, gt=0, le=1)
     """`min_shared_texels` for such a link."""

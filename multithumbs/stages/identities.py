@@ -31,7 +31,9 @@ def run(
     match work.config.name:
         case "hungarian" | "geometric":
             from multithumbs.backends.identities import hungarian as backend
+    from multithumbs.backends.identities.looks import texel_parts
     from multithumbs.backends.identities.sightings import gather_sightings
+    from multithumbs.body import load_body
 
     timestamps_s = work.video.info.timestamps_s
     sightings = gather_sightings(
@@ -46,4 +48,7 @@ def run(
         timestamps_s=timestamps_s,
         config=work.config,
     )
-    return backend.identify(sightings, shots.start.tolist(), timestamps_s, work.config)
+    texel_part = None
+    if sightings:
+        texel_part = texel_parts(load_body(work.body_npz), len(sightings[0].weight))
+    return backend.identify(sightings, shots.start.tolist(), timestamps_s, work.config, texel_part)

@@ -26,6 +26,11 @@ def rejection(
             f"{max_cost:.2f}), {inliers:.0%} of keypoints agree (at least {min_inliers:.0%}), off "
             f"by {residual:.1%} of a height (at most {max_residual:.1%})"
         )
+    if single and found.runner_up > config.max_single_runner_up:
+        return (
+            "the only pair that fits could as well be another one (score "
+            f"{found.runner_up:.0%} of its own, at most {config.max_single_runner_up:.0%})"
+        )
     allowed = config.max_missing_per_pair * (len(found.pairs) - 1)
     if not single and appearance_cost is not None and appearance_cost < config.alike_cost:
         allowed += 1

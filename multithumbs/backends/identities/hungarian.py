@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
+from multithumbs.backends.identities.looks import Looks
 from multithumbs.backends.identities.sightings import EndState, Sighting
 from multithumbs.config.identities import RecognitionConfig
-from multithumbs.solvers.identity_costs import match, pose_difference, texture_difference
+from multithumbs.solvers.identity_costs import match, pose_difference
 from multithumbs.types import Identities
 
 
@@ -70,6 +71,7 @@ def identify(
     shot_starts: list[int],
     timestamps_s: Float[np.ndarray, " F"],
     config: RecognitionConfig,
+    texel_part: Int64[np.ndarray, "T T"] | None = None,
 ) -> Identities:
     """Give every track a person.
 
@@ -78,13 +80,15 @@ def identify(
         shot_starts: first frame of each shot.
         timestamps_s: of each frame of the video.
         config: weights and limits.
+        texel_part: part of the body that each texel shows (`identity_looks.PARTS`), -1 for none.
     """
+    looks = Looks(texel_part, config)
     people: list[_Person] = []
     links: list[_Link] = []
     for group in _groups(sightings, shot_starts, config.boundary_frames):
-        left = _link_in_world(group, people, links, timestamps_s, config)
+        left = _link_in_world(group, people, links, timestamps_s, looks, config)
         if config.across_islands:
-            left = _link_by_appearance(left, people, links, config)
+            left = _link_by_appearance(left, people, links, looks, config)
         for sighting in left:
             person = _Person()
             person.add(sighting, 1.0, by_appearance=False)
@@ -117,12 +121,13 @@ def _link_in_world(
     people: list[_Person],
     links: list[_Link],
     timestamps_s: Float[np.ndarray, " F"],
+    looks: Looks,
     config: RecognitionConfig,
 ) -> list[Sighting]:
     """Match a group with people of the same island; returns whom it left alone."""
     if not people:
         return group
-    costs = _world_costs(people, group, timestamps_s, config)
+    costs = _world_costs(people, group, timestamps_s, looks, config)
     found = match(costs.total, costs.allowed, config.max_cost, config.confidence_scale)
     for row, column, cost, confidence in zip(*found, strict=True):
         person, sighting = people[row], group[column]
@@ -139,12 +144,14 @@ def _world_costs(
     people: list[_Person],
     group: list[Sighting],
     timestamps_s: Float[np.ndarray, " F"],
+    looks: Looks,
     config: RecognitionConfig,
 ) -> _Costs:
     shape = (len(people), len(group))
     distance, total = np.full(shape, np.inf), np.full(shape, np.inf)
     allowed = np.zeros(shape, dtype=bool)
-    difference = _appearance(people, group, config.min_shared_texels, config.texture_cell)
+    known = [person.texture() for person in people]
+    difference = looks.difference(known, group, config.min_shared_texels)
     for i, person in enumerate(people):
         for j, sighting in enumerate(group):
             latest = person.latest(sighting.island, int(sighting.frames[0]))
@@ -158,7 +165,7 @@ def _world_costs(
             absence_s = gap_s if absent else 0.0
             limit = _tolerance(latest[1], sighting.first, absence_s, same_shot, config)
             unknown = np.isnan(difference[i, j])
-            looks = config.unknown_difference if unknown else float(difference[i, j])
+            unlike = config.unknown_difference if unknown else float(difference[i, j])
             posed = config.unknown_pose_rad
             if not absent:
                 posed = _pose(latest[1], sighting.first, config)
@@ -166,12 +173,12 @@ def _world_costs(
             metres = distance[i, j] * config.max_distance_m / limit
             total[i, j] = (
                 config.distance_weight * metres
-                + config.appearance_weight * looks
+                + config.appearance_weight * unlike
                 + config.pose_weight * posed
             )
             allowed[i, j] = distance[i, j] <= limit * config.reach
             if absent and not unknown:
-                allowed[i, j] &= looks <= config.max_absent_difference
+                allowed[i, j] &= unlike <= config.max_absent_difference
     return _Costs(total, distance, allowed)
 
 
@@ -205,25 +212,11 @@ def _pose(last: EndState, first: EndState, config: RecognitionConfig) -> float:
     return config.unknown_pose_rad if np.isnan(angle) else float(angle)
 
 
-def _appearance(
-    people: list[_Person], group: list[Sighting], min_share: float, cell: int
-) -> Float[np.ndarray, "A B"]:
-    """A of Eq. 8; NaN where too little was seen of both."""
-    known = [person.texture() for person in people]
-    difference, share = texture_difference(
-        np.stack([rgb for rgb, _ in known]),
-        np.stack([weight for _, weight in known]),
-        np.stack([s.rgb for s in group]),
-        np.stack([s.weight for s in group]),
-        cell,
-    )
-    return np.where(share >= min_share, difference, np.nan)
-
-
 def _link_by_appearance(
     group: list[Sighting],
     people: list[_Person],
     links: list[_Link],
+    looks: Looks,
     config: RecognitionConfig,
 ) -> list[Sighting]:
     """Match what is left with people of other islands, all together, by their looks.
@@ -233,7 +226,8 @@ def _link_by_appearance(
     """
     if not people or not group:
         return group
-    difference = _appearance(people, group, config.min_island_texels, config.texture_cell)
+    known = [person.texture() for person in people]
+    difference = looks.difference(known, group, config.min_island_texels)
     foreign = np.array(
         [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
     )
