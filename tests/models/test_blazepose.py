@@ -1,5 +1,6 @@
 """BlazePose's geometry and decoding, without the networks."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ from multithumbs.errors import CheckpointError
 from multithumbs.models.blazepose import DetectorNetwork, LandmarkNetwork, decode_landmarks
 from multithumbs.models.blazepose.detector import anchor_centres, decode_candidates
 from multithumbs.models.blazepose.erase import overlaps, paint_over, silhouette
+from multithumbs.models.blazepose.face import FACE_OF_TORSO, HEAD, face_region, sharpness
 from multithumbs.models.blazepose.landmarks import MIRROR, Landmarks, hide, refine, turn
 from multithumbs.models.blazepose.region import (
     apply_affine,
@@ -218,3 +220,29 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
         DetectorNetwork(bad, threads=1)
     with pytest.raises(CheckpointError, match="verify"):
         LandmarkNetwork(tmp_path / "missing.tflite", threads=1)
+
+
+def test_the_face_region_is_around_the_head_and_as_large_as_the_torso_says():
+    uv = np.full((35, 2), 500.0)
+    uv[[11, 12]], uv[[23, 24]] = (100.0, 100.0), (100.0, 180.0)
+    uv[list(HEAD)] = (103.0, 60.0)
+    seen = reading(uv, roi=(100.0, 150.0, 300.0, 0.2))
+    mirrored = reading(uv + np.array([2.0, 0.0]), roi=(100.0, 150.0, 300.0, 0.2))
+    expected = [104.0, 60.0, 80 * FACE_OF_TORSO, 0.2]
+    np.testing.assert_allclose(face_region([seen, mirrored]), expected)
+
+
+def test_a_blurred_picture_is_less_sharp_and_the_border_of_the_image_does_not_sharpen_it():
+    noise = np.random.default_rng(0).random((192, 192, 3)).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 4)
+    assert sharpness(noise) > 10 * sharpness(blurred)
+    bordered = blurred.copy()
+    bordered[:20] = 0
+    assert sharpness(bordered) < 1.5 * sharpness(blurred)
+
+
+def reading(uv, roi) -> Landmarks:
+    return Landmarks(
+        roi=np.array(roi), uv=uv, visibility=np.ones(35), presence=np.ones(35),
+        xyz=np.zeros((33, 3)), flag=1.0, segmentation=np.zeros((256, 256), dtype=np.float32),
+    )  # fmt: skip

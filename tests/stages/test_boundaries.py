@@ -209,27 +209,41 @@ def test_textures_veto_strangers_whose_limbs_look_much_alike(cut):
     assert "dressed" in scene.reason
 
 
-def test_one_more_may_be_missing_where_those_who_fit_look_alike():
-    two = TwoView(
+def two_view(*, pairs, runner_up=0.5):
+    """So many pairs that fit well."""
+    return TwoView(
         b_from_a=torch.eye(4),
-        pairs=torch.tensor([[0, 0], [1, 1]]),
-        pair_cost=torch.full((2,), 0.5),
-        inliers=torch.ones(2),
-        residual_px=torch.ones(2, 2),
-        residual_of_height=torch.full((2, 2), 0.01),
-        log_size=torch.zeros(2, 2),
-        points_a=torch.zeros(2, 23, 3),
-        runner_up=0.5,
+        pairs=torch.arange(pairs)[:, None].repeat(1, 2),
+        pair_cost=torch.full((pairs,), 0.5),
+        inliers=torch.ones(pairs),
+        residual_px=torch.ones(pairs, 2),
+        residual_of_height=torch.full((pairs, 2), 0.01),
+        log_size=torch.zeros(pairs, 2),
+        points_a=torch.zeros(pairs, 23, 3),
+        runner_up=runner_up,
         background_used=False,
     )
+
+
+def test_one_more_may_be_missing_where_those_who_fit_look_alike():
+    two = two_view(pairs=2)
     config = AcceptanceConfig()
     assert rejection(two, 1, config) == ""
     assert "2 people should be seen" in rejection(two, 2, config)
     assert rejection(two, 2, config, config.alike_cost - 0.1) == ""
     assert rejection(two, 2, config, config.alike_cost) != ""
     assert rejection(two, 3, config, 0.0) != ""
-    one = two._replace(pairs=two.pairs[:1], pair_cost=two.pair_cost[:1])
+    one = two_view(pairs=1)
     assert rejection(one, 1, config, 0.0) != "", "one standing figure looks much like another"
+
+
+def test_a_lone_pair_that_could_as_well_be_another_is_refused():
+    config = AcceptanceConfig()
+    one = two_view(pairs=1, runner_up=0.9)
+    assert rejection(one, 0, config) == ""
+    doubtful = one._replace(runner_up=config.max_single_runner_up + 0.01)
+    assert "could as well be another" in rejection(doubtful, 0, config)
+    assert rejection(two_view(pairs=2, runner_up=1.0), 0, config) == ""
 
 
 def test_background_matches_follow_a_turn_of_the_camera():

@@ -150,8 +150,7 @@ def _world_costs(
     shape = (len(people), len(group))
     distance, total = np.full(shape, np.inf), np.full(shape, np.inf)
     allowed = np.zeros(shape, dtype=bool)
-    known = [person.texture() for person in people]
-    difference = looks.difference(known, group, config.min_shared_texels)
+    difference = _unlike(people, group, looks, config.min_shared_texels)
     for i, person in enumerate(people):
         for j, sighting in enumerate(group):
             latest = person.latest(sighting.island, int(sighting.frames[0]))
@@ -212,6 +211,13 @@ def _pose(last: EndState, first: EndState, config: RecognitionConfig) -> float:
     return config.unknown_pose_rad if np.isnan(angle) else float(angle)
 
 
+def _unlike(
+    people: list[_Person], group: list[Sighting], looks: Looks, min_share: float
+) -> Float[np.ndarray, "A B"]:
+    known = [person.texture() for person in people]
+    return looks.difference(known, [(s.rgb, s.weight) for s in group], min_share)
+
+
 def _link_by_appearance(
     group: list[Sighting],
     people: list[_Person],
@@ -226,8 +232,7 @@ def _link_by_appearance(
     """
     if not people or not group:
         return group
-    known = [person.texture() for person in people]
-    difference = looks.difference(known, group, config.min_island_texels)
+    difference = _unlike(people, group, looks, config.min_island_texels)
     foreign = np.array(
         [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
     )

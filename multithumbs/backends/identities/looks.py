@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
-from multithumbs.backends.identities.sightings import Sighting
 from multithumbs.body import BodyModel
 from multithumbs.config.identities import RecognitionConfig
 from multithumbs.render.texture import Texels
@@ -36,7 +35,7 @@ class Looks:
     config: RecognitionConfig
 
     def difference(
-        self, known: Sequence[Texture], group: Sequence[Sighting], min_share: float
+        self, known: Sequence[Texture], new: Sequence[Texture], min_share: float
     ) -> Float[np.ndarray, "A B"]:
         """The mean of both measures, or the one that is known; NaN where neither is.
 
@@ -44,7 +43,7 @@ class Looks:
         """
         sides = [
             (np.stack([rgb for rgb, _ in side]), np.stack([weight for _, weight in side]))
-            for side in (known, [(s.rgb, s.weight) for s in group])
+            for side in (known, new)
         ]
         texels, share = texture_difference(*sides[0], *sides[1], self.config.texture_cell)
         texels = np.where(share >= min_share, texels, np.nan)
