@@ -42,14 +42,35 @@ _BERKELEY: Final = "https://people.eecs.berkeley.edu/~jathushan/projects"
 _TEXAS: Final = "https://www.cs.utexas.edu/~pavlakos"
 _META: Final = "https://dl.fbaipublicfiles.com"
 _EASY_VITPOSE: Final = "JunkyByte/easy_ViTPose"
+_MEDIAPIPE_VERSION: Final = "0.10.21"
 _NO_SEPARATE: Final = "no separate licence for the weights"
 
 
-def _mediapipe(folder: str, filename: str, generation: int) -> tuple[Source, ...]:
+def _mediapipe(
+    name: str,
+    description: str,
+    *,
+    folder: str,
+    filename: str,
+    generation: int,
+    size_bytes: int,
+    sha256: str,
+) -> Checkpoint:
+    """A network of the embedded profile, which MediaPipe's wheel holds."""
     member = f"mediapipe/modules/{folder}/{filename}"
     asset = f"https://storage.googleapis.com/mediapipe-assets/{filename}?generation={generation}"
-    wheel = WheelMember("mediapipe==0.10.21", "3.11", "manylinux_2_28_x86_64", member)
-    return wheel, UrlSource(asset)
+    wheel = WheelMember(f"mediapipe=={_MEDIAPIPE_VERSION}", "3.11", "manylinux_2_28_x86_64", member)
+    return Checkpoint(
+        name=name,
+        filename=filename,
+        description=description,
+        profile=EMBEDDED,
+        licence="Apache-2.0",
+        size_bytes=size_bytes,
+        sha256=sha256,
+        sources=(wheel, UrlSource(asset)),
+        by_hand=f"take {member} out of the wheel mediapipe {_MEDIAPIPE_VERSION}",
+    )
 
 
 def _hub(repository: str, filename: str) -> tuple[Source, ...]:
@@ -61,41 +82,32 @@ def _hub(repository: str, filename: str) -> tuple[Source, ...]:
 _HMR2_MEMBER: Final = "logs/train/multiruns/hmr2/0/checkpoints/epoch=35-step=1000000.ckpt"
 
 ENTRIES: Final = (
-    Checkpoint(
-        name="blazepose-detector",
+    _mediapipe(
+        "blazepose-detector",
+        "BlazePose person detector, 224x224",
+        folder="pose_detection",
         filename="pose_detection.tflite",
-        description="BlazePose person detector, 224x224",
-        profile=EMBEDDED,
-        licence="Apache-2.0",
+        generation=1678737489600422,
         size_bytes=2_959_046,
         sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-        sources=_mediapipe("pose_detection", "pose_detection.tflite", 1678737489600422),
-        by_hand="take mediapipe/modules/pose_detection/pose_detection.tflite out of the wheel "
-        "mediapipe 0.10.21",
     ),
-    Checkpoint(
-        name="blazepose-landmarks",
+    _mediapipe(
+        "blazepose-landmarks",
+        "BlazePose landmarks (full), 256x256, 2D, metric 3D and segmentation",
+        folder="pose_landmark",
         filename="pose_landmark_full.tflite",
-        description="BlazePose landmarks (full), 256x256, 2D, metric 3D and segmentation",
-        profile=EMBEDDED,
-        licence="Apache-2.0",
+        generation=1661875894245786,
         size_bytes=6_440_512,
         sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-        sources=_mediapipe("pose_landmark", "pose_landmark_full.tflite", 1661875894245786),
-        by_hand="take mediapipe/modules/pose_landmark/pose_landmark_full.tflite out of the wheel "
-        "mediapipe 0.10.21",
     ),
-    Checkpoint(
-        name="face-landmarks",
+    _mediapipe(
+        "face-landmarks",
+        "MediaPipe's face landmarks, 192x192: whether a head shows its face",
+        folder="face_landmark",
         filename="face_landmark.tflite",
-        description="MediaPipe's face landmarks, 192x192: whether a head shows its face",
-        profile=EMBEDDED,
-        licence="Apache-2.0",
+        generation=1676316347980492,
         size_bytes=1_242_398,
         sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
-        sources=_mediapipe("face_landmark", "face_landmark.tflite", 1676316347980492),
-        by_hand="take mediapipe/modules/face_landmark/face_landmark.tflite out of the wheel "
-        "mediapipe 0.10.21",
     ),
     Checkpoint(
         name="grounding-dino-tiny",

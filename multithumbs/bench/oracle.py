@@ -30,7 +30,7 @@ _EVERY: Final = (
     "backends/people/shapes.py",
     "backends/people/ground.py", "backends/people/finish.py", "backends/people/adamw.py",
     "solvers/alignment.py", "solvers/alignment_adamw.py", "solvers/smoothing_adamw.py",
-    "solvers/boundary_scale.py", "solvers/pose_graph.py", "solvers/identity_costs.py",
+    "solvers/boundary_scale.py", "solvers/pose_graph.py", "solvers/identity_*.py",
     "solvers/priors.py", "solvers/ground.py", "backends/sizes.py", "solvers/person_sizes.py",
 )  # fmt: skip
 """Code that every method's results follow from."""

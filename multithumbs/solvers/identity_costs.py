@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from scipy.optimize import linear_sum_assignment
 
 from multithumbs.geometry import rotations
@@ -99,13 +99,7 @@ def texture_difference(
             _cells(weight[..., None] * rgb, cell)[filled] / (255 * total[filled, None])
             for rgb in (rgb_a[i], rgb_b[j])
         )
-        w = total[filled]
-        gain = _mean(b.mean(1), w) / max(_mean(a.mean(1), w), 1e-3)
-        # Half of the gain on either side keeps the difference symmetric.
-        half = float(np.clip(gain, 0.5, 2.0)) ** 0.5
-        difference[i, j] = _mean(
-            np.abs(np.clip(a * half, 0, 1) - np.clip(b / half, 0, 1)).mean(1), w
-        )
+        difference[i, j] = colour_difference(a, b, total[filled])
         share[i, j] = seen.sum() / size**2
     return difference, share
 
@@ -116,8 +110,22 @@ def _cells(values: Float[np.ndarray, "T T *C"], cell: int) -> Float[np.ndarray, 
     return np.add.reduceat(np.add.reduceat(values, starts, axis=0), starts, axis=1)
 
 
-def _mean(values: Float64[np.ndarray, " N"], weights: Float64[np.ndarray, " N"]) -> float:
-    return float((values * weights).sum() / weights.sum())
+def colour_difference(
+    a: Float[np.ndarray, "*#s n 3"],
+    b: Float[np.ndarray, "*#s n 3"],
+    weight: Float[np.ndarray, "*s n"],
+) -> Float[np.ndarray, "*s"] | float:
+    """Mean absolute difference of colours in [0, 1] after one gain: shots differ in exposure."""
+    grey_a, grey_b = (_mean(colours.mean(-1), weight) for colours in (a, b))
+    # Half of the gain on either side keeps the difference symmetric.
+    half = np.sqrt(np.clip(grey_b / np.maximum(grey_a, 1e-3), 0.5, 2.0))[..., None, None]
+    return _mean(np.abs((a * half).clip(0, 1) - (b / half).clip(0, 1)).mean(-1), weight)
+
+
+def _mean(
+    values: Float[np.ndarray, "*#s n"], weight: Float[np.ndarray, "*s n"]
+) -> Float[np.ndarray, "*s"] | float:
+    return (values * weight).sum(-1) / weight.sum(-1)
 
 
 def match(

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
+from multithumbs.solvers.identity_costs import colour_difference
 from multithumbs.types import JOINT_NAMES
 
 PARTS: Final[tuple[tuple[str, ...], ...]] = (
@@ -63,14 +64,7 @@ def part_difference(
     parts were seen in both."""
     common = np.minimum(seen_a[:, None], seen_b[None])
     known = (common > 0).sum(-1) >= MIN_PARTS
-    share = common / np.maximum(common.sum(-1, keepdims=True), 1e-9)
-    grey_a, grey_b = (
-        np.einsum(axes, share, colours.mean(-1))
-        for axes, colours in (("abp,ap->ab", colours_a), ("abp,bp->ab", colours_b))
+    apart = colour_difference(
+        colours_a[:, None], colours_b[None], np.where(known[..., None], common, 1.0)
     )
-    # Shots differ in exposure; half of the gain on either side keeps the difference symmetric.
-    half = np.sqrt((grey_b / np.maximum(grey_a, 1e-3)).clip(0.5, 2.0))[..., None, None]
-    apart = np.abs(
-        (colours_a[:, None] * half).clip(0, 1) - (colours_b[None] / half).clip(0, 1)
-    ).mean(-1)
-    return np.where(known, (share * apart).sum(-1), np.nan)
+    return np.where(known, apart, np.nan)

@@ -16,7 +16,10 @@ Texture = tuple[UInt8[np.ndarray, "T T 3"], Float[np.ndarray, "T T"]]
 
 
 def texel_parts(body: BodyModel, size: int) -> Int64[np.ndarray, "T T"] | None:
-    """Which of `identity_looks.PARTS` each texel shows, -1 for none; None without a UV layout."""
+    """Which of `identity_looks.PARTS` each texel shows, -1 for none; None without a UV layout.
+
+    By the skinning, since an imported SMPL has no `vertex_part`.
+    """
     if body.face_uv is None:
         return None
     texels = Texels.of(body.face_uv.cpu().numpy(), size)
@@ -52,7 +55,6 @@ class Looks:
         (colours_a, seen_a), (colours_b, seen_b) = (
             part_colours(*side, self.texel_part) for side in sides
         )
-        parts = part_difference(colours_a, seen_a, colours_b, seen_b)
-        parts = self.config.part_factor * parts
+        parts = self.config.part_factor * part_difference(colours_a, seen_a, colours_b, seen_b)
         both = (texels + parts) / 2
         return np.where(np.isnan(both), np.where(np.isnan(parts), texels, parts), both)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float64, Int64
 from multithumbs.config.keypoints import FacingConfig
 from multithumbs.models.blazepose import Landmarks
 from multithumbs.models.blazepose.detector import sigmoid
-from multithumbs.models.blazepose.face import HIPS, SHOULDERS, torso_length
+from multithumbs.models.blazepose.face import HIPS, SHOULDERS, torso, torso_length
 from multithumbs.models.blazepose.landmarks import MIRROR, NUM_LANDMARKS
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT, MIRRORED_KEYPOINT
 from multithumbs.solvers.body_fit_chains import chains
@@ -33,7 +33,7 @@ def signed_width(reading: Landmarks) -> float:
     """Width of shoulders and hips over the torso's length: near 1 for somebody who faces the
     camera, near -1 from behind, about 0 from the side."""
     left, right = (reading.uv[list(pair)].mean(0) for pair in zip(SHOULDERS, HIPS, strict=True))
-    up = reading.uv[list(SHOULDERS)].mean(0) - reading.uv[list(HIPS)].mean(0)
+    up = torso(reading)
     length = float(np.linalg.norm(up))
     if length == 0:
         return 0.0
@@ -101,11 +101,9 @@ def decide(
         time_s: ascending.
         config: see `FacingConfig`.
     """
-    span = config.full_width - config.side_width
-    evidence = sure * ((np.abs(width) - config.side_width) / span).clip(0, 1)
+    evidence = sure * _ramp(np.abs(width), config.side_width, config.full_width)
     # A head in profile shows no face either; who is seen wide rarely looks aside.
-    span = config.wide_width - config.narrow_width
-    wide = sure * ((np.abs(width) - config.narrow_width) / span).clip(0, 1)
+    wide = sure * _ramp(np.abs(width), config.narrow_width, config.wide_width)
     shown, hidden = _shown_and_hidden(face, config.face_logit)
     cost = np.stack(
         [
@@ -143,6 +141,13 @@ def reflect(reading: Landmarks) -> Landmarks:
         presence=reading.presence[MIRROR],
         xyz=reading.xyz[body] * (1, 1, -1),
     )
+
+
+def _ramp(
+    values: Float64[np.ndarray, "T R"], low: float, high: float
+) -> Float64[np.ndarray, "T R"]:
+    """0 up to ``low``, 1 from ``high`` on."""
+    return ((values - low) / (high - low)).clip(0, 1)
 
 
 def _shown_and_hidden(

@@ -44,10 +44,14 @@ def sharpness(pixels: Float32[np.ndarray, "S S 3"]) -> float:
     return float(np.percentile(np.abs(edges), 90))
 
 
+def torso(reading: Landmarks) -> Float64[np.ndarray, "2"]:
+    """From the middle of the hips to that of the shoulders, pixels."""
+    return reading.uv[list(SHOULDERS)].mean(0) - reading.uv[list(HIPS)].mean(0)
+
+
 def torso_length(reading: Landmarks) -> float:
-    """From the middle of the shoulders to that of the hips, pixels; at least `MIN_TORSO`."""
-    up = reading.uv[list(SHOULDERS)].mean(0) - reading.uv[list(HIPS)].mean(0)
-    return max(float(np.linalg.norm(up)), MIN_TORSO * float(reading.roi[2]))
+    """Of `torso`, pixels; at least `MIN_TORSO`."""
+    return max(float(np.linalg.norm(torso(reading))), MIN_TORSO * float(reading.roi[2]))
 
 
 def face_region(readings: Sequence[Landmarks]) -> Float64[np.ndarray, "4"]:

@@ -31,14 +31,15 @@ def _native_chatter_hidden() -> Iterator[None]:
 
 
 class _Network:
-    """One LiteRT file; outputs are addressed by their shapes, which are all different."""
+    """One LiteRT file that reads a square RGB image; outputs are addressed by their shapes, which
+    are all different."""
 
     def __init__(
         self,
         path: Path,
         *,
         threads: int,
-        input_shape: tuple[int, ...],
+        side: int,
         output_shapes: tuple[tuple[int, ...], ...],
     ) -> None:
         try:
@@ -49,7 +50,7 @@ class _Network:
             raise CheckpointError(
                 f"{path.name} is not a LiteRT model; run `multithumbs checkpoints verify`"
             ) from error
-        self._input = _find(self._interpreter.get_input_details(), input_shape, path)
+        self._input = _find(self._interpreter.get_input_details(), (1, side, side, 3), path)
         outputs = self._interpreter.get_output_details()
         self._outputs = [_find(outputs, shape, path) for shape in output_shapes]
 
@@ -80,7 +81,7 @@ class DetectorNetwork:
         self._network = _Network(
             path,
             threads=threads,
-            input_shape=(1, side, side, 3),
+            side=side,
             output_shapes=((1, count, 12), (1, count, 1)),
         )
 
@@ -116,7 +117,7 @@ class LandmarkNetwork:
         self._network = _Network(
             path,
             threads=threads,
-            input_shape=(1, side, side, 3),
+            side=side,
             output_shapes=((1, 195), (1, 1), (1, side, side, 1), (1, 64, 64, 39), (1, 117)),
         )
 
@@ -148,12 +149,8 @@ class FaceNetwork:
     """Says whether a region shows a face."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        side = face.INPUT_SIDE
         self._network = _Network(
-            path,
-            threads=threads,
-            input_shape=(1, side, side, 3),
-            output_shapes=((1, 1, 1, 1),),
+            path, threads=threads, side=face.INPUT_SIDE, output_shapes=((1, 1, 1, 1),)
         )
 
     def __call__(self, rgb: UInt8[np.ndarray, "H W 3"], roi: Float64[np.ndarray, "4"]) -> face.Face:
