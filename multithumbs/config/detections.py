@@ -8,6 +8,34 @@ from pydantic import Field
 from multithumbs.config.base import StageConfig
 
 
+class CutOffConfig(StageConfig):
+    """When somebody at the image's lower edge is taken to go on below it.
+
+    The landmark network likes to read people who are cut off as whole, and smaller than they are.
+    """
+
+    edge_of_height: float = Field(default=0.08, ge=0, lt=0.5)
+    """Boxes that end nearer to the image's lower edge, over its height, are looked into."""
+    sure_agreement: float = Field(default=0.78, ge=0, le=1)
+    """But not those of people whose silhouette agrees so well with their landmarks (intersection
+    over union with a figure of common thickness)."""
+    regions: tuple[Annotated[float, Field(gt=1, le=5)], ...] = Field(
+        default=(1.35, 1.8, 2.4), max_length=6
+    )
+    """Larger regions that are tried, over the side of the known one; none turns this off."""
+    min_flag: float = Field(default=0.7, gt=0, lt=1)
+    """Least pose flag of a look into one."""
+    min_kept: float = Field(default=0.88, gt=0, le=1)
+    """Least side of the region that its landmarks ask for, over its own: of people who are as
+    small as they were read they ask for less."""
+    min_agreement: float = Field(default=0.7, ge=0, le=1)
+    """Least agreement of its silhouette and landmarks."""
+    min_gain: float = Field(default=0.03, ge=0, le=1)
+    """Least gain of agreement."""
+    min_same: float = Field(default=0.75, gt=0, le=1)
+    """Least intersection over union of the boxes: a larger region may show somebody else."""
+
+
 class BlazePoseDetectionsConfig(StageConfig):
     """BlazePose's detector on tiles, followed from frame to frame by its landmark network."""
 
@@ -33,6 +61,7 @@ class BlazePoseDetectionsConfig(StageConfig):
     """From this quality on a known person is painted over when others are examined."""
     refinements: int = Field(default=2, ge=0, le=5)
     """Times a new proposal's region is recomputed from its landmarks."""
+    cut_off: CutOffConfig = CutOffConfig()
     hopeless_flag: float = Field(default=0.1, ge=0, lt=1)
     """Pose flag under which a region is not looked at a second time."""
     start_flag: float = Field(default=0.6, gt=0, lt=1)

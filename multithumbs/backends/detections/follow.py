@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float64
 
+from multithumbs.backends.detections.cut_off import beyond_the_edge
 from multithumbs.backends.detections.sighting import (
     Sighting,
     hidden_fraction,
@@ -197,7 +198,7 @@ class Follower:
             or not self._is_new(sighting, others)
         ):
             return None
-        return sighting
+        return beyond_the_edge(key.rgb, sighting, self._landmarker, config, looks)
 
     def _again(self, frame: Frame, known: Sighting, others: list[Sighting]) -> Sighting | None:
         """The same person in a nearby frame, or None if lost.

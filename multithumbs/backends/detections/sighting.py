@@ -19,6 +19,8 @@ from multithumbs.models.blazepose.region import apply_affine, image_from_crop, r
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_JOINT, MIRRORED_KEYPOINT
 
 TILT_DOUBT = 2.5
+MIN_SHOWN = 10
+"""Joints of the 17 that everybody's quality is a mean over: a face is not yet a person."""
 BOX_STEP = 2
 """Crop pixels between the samples of a silhouette that make its box."""
 BOX_STRAY = 0.001
@@ -34,6 +36,10 @@ class Sighting:
     """The region that the landmarks put around the person."""
     joints_uv: Float64[np.ndarray, "17 2"]
     confidence: Float64[np.ndarray, " 17"]
+    """0 outside the image."""
+    shown: int
+    """How many joints lie inside the image, at least `MIN_SHOWN`: nobody is less of a person for
+    being cut off."""
     box_xyxy: Float64[np.ndarray, "4"]
     flag: float
     disagreement: float
@@ -56,7 +62,8 @@ class Sighting:
     @property
     def quality(self) -> float:
         """0 to 1."""
-        return self.flag * float(self.confidence.mean()) * float(np.exp(-10 * self.doubt))
+        seen = float(self.confidence.sum()) / self.shown
+        return self.flag * seen * float(np.exp(-10 * self.doubt))
 
 
 def sight(
@@ -90,6 +97,7 @@ def sight(
         roi=next_roi,
         joints_uv=uv_b,
         confidence=confidence,
+        shown=max(int((confidence_a + confidence_b > 0).sum()), MIN_SHOWN),
         box_xyxy=_box(second, hw, config),
         flag=(first.flag + second.flag) / 2,
         disagreement=_mean_distance(uv_a, uv_b, confidence) / next_roi[2],
