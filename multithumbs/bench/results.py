@@ -21,8 +21,8 @@ clips with 95 % bootstrap intervals. What each number is: `metrics.py`, `camera_
 `tracking_scores.py` and `clip_scores.py` in `multithumbs/evaluation`; what is simulated, and how
 wrong it is: `multithumbs/synth/clip_noise.py`. Numbers not shown here are in each `table.json`.
 Solvers were developed on seeds 0, 10 to 15 and 20 to 60 of the oracle's scenes and on the pixel
-clips of seeds 1 and 2, after 8a343e3 also of 3, after 8f809d5 of 4, after 56a8144 of 5 and 7:
-tables of other seeds are held out, of these they are not.
+clips of seeds 1 and 2, after 8a343e3 also of 3, after 8f809d5 of 4, after 56a8144 of 5 and 7, after
+a68e4b6 of 6: tables of other seeds are held out, of these they are not.
 
 """
 
