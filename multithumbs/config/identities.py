@@ -75,6 +75,9 @@ class RecognitionConfig(StageConfig):
     """Whether people may be recognised by appearance alone where worlds are not connected."""
     max_island_difference: float = Field(default=0.08, ge=0, le=1)
     """Largest A of such a link."""
+    max_company_difference: float = Field(default=0.15, ge=0, le=1)
+    """The same where one of those with whom somebody was seen has been recognised there. 0: no
+    more than `max_island_difference` in any company."""
     min_island_texels: float = Field(default=0.03, gt=0, le=1)
     """`min_shared_texels` for such a link."""
     island_confidence_scale: float = Field(default=0.03, gt=0, le=10)

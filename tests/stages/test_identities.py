@@ -26,6 +26,7 @@ from multithumbs.types.work import Runtime, Work
 FPS = 25
 RED, BLUE, GREEN = (200, 40, 40), (40, 40, 200), (40, 180, 60)
 NEARLY_RED = (190, 70, 40)
+FADED_RED = (190, 62, 62)
 
 
 @dataclass(frozen=True)
@@ -319,6 +320,24 @@ def test_islands_are_joined_by_looks_alone_and_doubt_is_said():
     assert identify([30, 60], before + strangers, failed={0})[0] == [0, 1, 2]
     alone = HungarianIdentitiesConfig(across_islands=False)
     assert identify([30, 60], before + same, failed={0}, config=alone)[0] == [0, 1, 2]
+
+
+def test_people_come_in_company():
+    """Somebody who looks a little otherwise is known where one of those around is for sure."""
+    before = [Seen(0, 0, 30, (0, 0, 5)), Seen(0, 0, 30, (2, 0, 5), BLUE)]
+    faded = Seen(1, 30, 60, (4, 0, 3), FADED_RED)
+    company = [Seen(1, 30, 60, (7, 0, 3), BLUE), faded]
+    assert identify([30, 60], before + company, failed={0})[0] == [0, 1, 1, 0]
+    assert identify([30, 60], [*before, faded], failed={0})[0] == [0, 1, 2]
+    alone = HungarianIdentitiesConfig(max_company_difference=0)
+    assert identify([30, 60], before + company, failed={0}, config=alone)[0] == [0, 1, 1, 2]
+
+
+def test_who_was_somewhere_else_is_no_company():
+    elsewhere = Seen(0, 0, 30, (0, 0, 5))
+    before = [elsewhere, Seen(1, 30, 60, (2, 0, 5), BLUE)]
+    after = [Seen(2, 60, 90, (7, 0, 3), BLUE), Seen(2, 60, 90, (4, 0, 3), FADED_RED)]
+    assert identify([30, 60, 90], before + after, failed={0, 1})[0] == [0, 1, 1, 2]
 
 
 def test_a_misfit_of_someone_half_hidden_is_no_end_of_a_track():

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 
 from multithumbs.backends.identities.looks import Looks
 from multithumbs.backends.identities.sightings import EndState, Sighting
 from multithumbs.config.identities import RecognitionConfig
-from multithumbs.solvers.identity_costs import match, pose_difference
+from multithumbs.solvers.identity_costs import Links, match, pose_difference
 from multithumbs.types import Identities
 
 
@@ -228,7 +228,9 @@ def _link_by_appearance(
     """Match what is left with people of other islands, all together, by their looks.
 
     Of several who look much alike the most alike is taken, and the link's confidence says so:
-    people without a place are far more often the same than newly met in the same clothes.
+    people without a place are far more often the same than newly met in the same clothes. Where
+    somebody is recognised, whoever was in the same island with them may look less alike: people
+    come in company.
     """
     if not people or not group:
         return group
@@ -236,13 +238,29 @@ def _link_by_appearance(
     foreign = np.array(
         [[all(t.island != s.island for t in person.tracks) for s in group] for person in people]
     )
-    allowed = foreign & (difference <= config.max_island_difference)
-    found = match(difference, allowed, config.max_island_difference, config.island_confidence_scale)
-    for row, column, cost, confidence in zip(*found, strict=True):
-        links.append(_Link(people[row].tracks[-1], group[column], float("nan"), float(cost)))
-        people[row].add(group[column], float(confidence), by_appearance=True)
-    matched = set(found.column.tolist())
+    sure = _match_looks(difference, foreign, config.max_island_difference, config)
+    known = {t.island for row in sure.row.tolist() for t in people[row].tracks}
+    company = np.array([any(t.island in known for t in person.tracks) for person in people])
+    allowed = foreign & company[:, None]
+    allowed[sure.row], allowed[:, sure.column] = False, False
+    others = _match_looks(difference, allowed, config.max_company_difference, config)
+    matched: set[int] = set()
+    for found in (sure, others):
+        for row, column, cost, confidence in zip(*found, strict=True):
+            links.append(_Link(people[row].tracks[-1], group[column], float("nan"), float(cost)))
+            people[row].add(group[column], float(confidence), by_appearance=True)
+            matched.add(int(column))
     return [sighting for i, sighting in enumerate(group) if i not in matched]
+
+
+def _match_looks(
+    difference: Float[np.ndarray, "A B"],
+    allowed: Bool[np.ndarray, "A B"],
+    limit: float,
+    config: RecognitionConfig,
+) -> Links:
+    near = allowed & (difference <= limit)
+    return match(difference, near, limit, config.island_confidence_scale)
 
 
 def _artifact(people: list[_Person], links: list[_Link]) -> Identities:
