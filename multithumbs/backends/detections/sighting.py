@@ -37,9 +37,6 @@ class Sighting:
     joints_uv: Float64[np.ndarray, "17 2"]
     confidence: Float64[np.ndarray, " 17"]
     """0 outside the image."""
-    shown: int
-    """How many joints lie inside the image, at least `MIN_SHOWN`: nobody is less of a person for
-    being cut off."""
     box_xyxy: Float64[np.ndarray, "4"]
     flag: float
     disagreement: float
@@ -58,6 +55,12 @@ class Sighting:
         """
         tilt = min(1.0, abs(float(self.roi[3])) / (np.pi / 2))
         return self.disagreement * (1 + (TILT_DOUBT - 1) * tilt)
+
+    @property
+    def shown(self) -> int:
+        """How many joints lie inside the image, at least `MIN_SHOWN`: nobody is less of a person
+        for being cut off."""
+        return max(int((self.confidence > 0).sum()), MIN_SHOWN)
 
     @property
     def quality(self) -> float:
@@ -97,7 +100,6 @@ def sight(
         roi=next_roi,
         joints_uv=uv_b,
         confidence=confidence,
-        shown=max(int((confidence_a + confidence_b > 0).sum()), MIN_SHOWN),
         box_xyxy=_box(second, hw, config),
         flag=(first.flag + second.flag) / 2,
         disagreement=_mean_distance(uv_a, uv_b, confidence) / next_roi[2],

@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float64, Int64
 from multithumbs.config.keypoints import FacingConfig
 from multithumbs.models.blazepose import Landmarks
 from multithumbs.models.blazepose.detector import sigmoid
-from multithumbs.models.blazepose.face import HIPS, SHOULDERS, torso, torso_length
-from multithumbs.models.blazepose.landmarks import MIRROR, NUM_LANDMARKS
+from multithumbs.models.blazepose.face import torso, torso_length
+from multithumbs.models.blazepose.landmarks import HIPS, MIRROR, NUM_LANDMARKS, SHOULDERS
 from multithumbs.models.blazepose.skeleton import LANDMARK_OF_KEYPOINT, MIRRORED_KEYPOINT
 from multithumbs.solvers.body_fit_chains import chains
 

@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from multithumbs.models.blazepose.landmarks import Landmarks
+from multithumbs.models.blazepose.landmarks import HIPS, SHOULDERS, Landmarks
 
 INPUT_SIDE = 192
 HEAD = (0, 2, 5, 7, 8)
 """Nose, eyes and ears."""
-SHOULDERS, HIPS = (11, 12), (23, 24)
-"""Left and right."""
 FACE_OF_TORSO = 0.5
 """Side of the region over the torso's length. Measured on rendered people: at 0.42 or 0.6 a front
 and a back are told apart less well."""

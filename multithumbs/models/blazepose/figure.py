@@ -11,17 +11,21 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from multithumbs.models.blazepose.landmarks import INPUT_SIDE, NUM_LANDMARKS, Landmarks
+from multithumbs.models.blazepose.landmarks import (
+    HIPS,
+    INPUT_SIDE,
+    NUM_LANDMARKS,
+    SHOULDERS,
+    Landmarks,
+)
 from multithumbs.models.blazepose.region import apply_affine, crop_from_image
 
 _EARS: Final = (7, 8)
-_SHOULDERS: Final = (11, 12)
-_HIPS: Final = (23, 24)
 _LIMBS: Final = (
     ((11,), (13,), 0.055), ((13,), (15,), 0.045), ((12,), (14,), 0.055), ((14,), (16,), 0.045),
     ((23,), (25,), 0.085), ((25,), (27,), 0.06), ((24,), (26,), 0.085), ((26,), (28,), 0.06),
-    ((11,), (23,), 0.08), ((12,), (24,), 0.08), (_SHOULDERS, _HIPS, 0.12),
-    ((11,), (12,), 0.08), ((23,), (24,), 0.1), (_EARS, _SHOULDERS, 0.07), (_EARS, _EARS, 0.11),
+    ((11,), (23,), 0.08), ((12,), (24,), 0.08), (SHOULDERS, HIPS, 0.12),
+    ((11,), (12,), 0.08), ((23,), (24,), 0.1), (_EARS, SHOULDERS, 0.07), (_EARS, _EARS, 0.11),
 )  # fmt: skip
 """Capsules between the middles of some landmarks, and their radii in metres: clothed limbs, trunk,
 neck and head."""

@@ -23,6 +23,8 @@ from multithumbs.models.blazepose.region import (
 INPUT_SIDE = 256
 NUM_LANDMARKS = 33
 CENTRE, SCALE = 33, 34
+SHOULDERS, HIPS = (11, 12), (23, 24)
+"""Left and right."""
 REFINE_RADIUS = 3
 """Heat-map cells on either side of a landmark that refine it (the graph's kernel of 7)."""
 REFINE_MIN_PEAK = 0.5
