@@ -101,7 +101,7 @@ STAGES: Final = (
     Stage(name="cameras", run=cameras.run, artifact=Cameras, version=2, uses_body=True,
           reads=("shots", "detections", "keypoints", "intrinsics", "masks", "bodies", "tracks",
                  "alignment", "odometry")),
-    Stage(name="identities", run=identities.run, artifact=Identities, version=3, uses_body=True,
+    Stage(name="identities", run=identities.run, artifact=Identities, version=4, uses_body=True,
           reads=("shots", "detections", "tracks", "bodies", "keypoints", "textures", "alignment",
                  "cameras")),
     Stage(name="people", run=people.run, artifact=People, uses_body=True,

@@ -43,10 +43,14 @@ class RecognitionConfig(StageConfig):
     boundary_frames: int = Field(default=5, ge=0, le=1000)
     """A gap of up to this many frames is no absence: poses are compared, tau is not widened
     and tracks that begin this near to their shot's start are matched together."""
-    velocity_frames: int = Field(default=8, ge=1, le=1000)
-    """Frames at a track's end from which its place and velocity are taken."""
     end_window_s: float = Field(default=1.0, gt=0, le=60)
     """Time at a track's end in which its bodies are compared with one another, seconds."""
+    end_rows: float = Field(default=7.0, gt=0, le=1000)
+    """Bodies within it from which place and velocity are taken: the first ones whose confidences
+    add up to this."""
+    standing_s2: float = Field(default=0.1, gt=0, le=100)
+    """How far that velocity is drawn to none: the variance of a body's place over that of
+    people's velocities, square seconds."""
     max_depth_jump: float = Field(default=0.25, gt=0, le=3)
     """Largest logarithm of a body's depth over the usual one there; others are misfits of
     someone half hidden, and no end of a track."""

@@ -40,8 +40,8 @@ class Seen:
     colour: tuple[int, int, int] = RED
     to: tuple[float, float, float] | None = None
     pose_rad: float = 0.0
-    misfit: tuple[int, float] | None = None
-    """The last so many rows are half a body each: trusted little, their depth times a factor."""
+    misfit: tuple[int, float, float] | None = None
+    """The last so many rows are half a body each: their depth times a factor, their confidence."""
 
 
 class Clock:
@@ -89,7 +89,7 @@ def identify(ends, tracks, failed=(), config=None, lens=None):
             pose[row, 1:, 0] = track.pose_rad
             if track.misfit and f >= track.end - track.misfit[0]:
                 joints[row] *= track.misfit[1]
-                confidence[row] = 0.25
+                confidence[row] = track.misfit[2]
         parts["detections"].append(
             Detections(
                 frame=frame, box_xyxy=np.zeros((n, 4)), score=np.ones(n), roi=np.zeros((n, 4))
@@ -341,13 +341,25 @@ def test_who_was_somewhere_else_is_no_company():
 
 
 def test_a_misfit_of_someone_half_hidden_is_no_end_of_a_track():
-    hidden = Seen(0, 0, 30, (0.5, 0, 5), misfit=(6, 2.0))
+    hidden = Seen(0, 0, 30, (0.5, 0, 5), misfit=(6, 2.0, 1.0))
     others = [Seen(0, 0, 50, (-1, 0, 5), BLUE), Seen(1, 50, 90, (-1, 0, 5), BLUE)]
     back = Seen(1, 75, 90, (0.4, 0, 5))
     persons, _ = identify([50, 90], [hidden, *others, back])
     assert persons == [0, 1, 1, 0]
     credulous = HungarianIdentitiesConfig(max_depth_jump=3)
     assert identify([50, 90], [hidden, *others, back], config=credulous)[0] == [0, 1, 1, 2]
+
+
+def test_the_less_a_body_is_trusted_the_less_it_says_about_an_end():
+    others = [Seen(0, 0, 50, (-1, 0, 5), BLUE), Seen(1, 50, 90, (-1, 0, 5), BLUE)]
+    back = Seen(1, 50, 90, (0.5, 0, 3.7))
+
+    def persons(confidence):
+        hidden = Seen(0, 0, 50, (0.5, 0, 5), misfit=(8, 1.27, confidence))
+        return identify([50, 90], [others[0], hidden, others[1], back])[0]
+
+    assert persons(0.2) == [0, 1, 0, 1]
+    assert persons(1.0) == [0, 1, 0, 2]
 
 
 def test_geometric_looks_at_joints_and_not_at_clothes():

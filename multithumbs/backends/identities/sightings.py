@@ -135,7 +135,7 @@ def _sighting(
         visible = joint_visibility(keypoints.confidence[fitted], config.min_keypoint_confidence)
         depth, trust = pelvis[:, 2], bodies.confidence[fitted]
         first, last = (
-            _end(end, frames[kept], world[kept], depth[kept], joints[kept],
+            _end(end, frames[kept], world[kept], depth[kept], trust[kept], joints[kept],
                  bodies.pose[fitted[kept]], visible[kept], timestamps_s, config)
             for end in (0, -1)
             for kept in [_plausible(end, timestamps_s[frames], depth, trust, config)]
@@ -177,20 +177,27 @@ def _end(
     frames: Int64[np.ndarray, " R"],
     world: Float[np.ndarray, "R 3"],
     depth: Float[np.ndarray, " R"],
+    trust: Float[np.ndarray, " R"],
     joints: Float[np.ndarray, "R 24 3"],
     pose: Float[np.ndarray, "R 24 3"],
     visible: Bool[np.ndarray, "R 24"],
     timestamps_s: Float[np.ndarray, " F"],
     config: RecognitionConfig,
 ) -> EndState:
-    """Place and velocity at an end by a line through the frames near it."""
-    near = np.abs(frames - frames[end]) <= config.velocity_frames
+    """Place and velocity at an end, by a line through the rows near it.
+
+    People come into sight and leave it half hidden: there a body is least to be trusted, and what
+    it shows a moment further in says more about its place than it does itself.
+    """
+    inwards = slice(None) if end == 0 else slice(None, None, -1)
+    enough = np.searchsorted(np.cumsum(trust[inwards]), config.end_rows) + 1
+    near = np.arange(len(frames))[inwards][:enough]
     time = timestamps_s[frames[near]] - timestamps_s[frames[end]]
-    velocity = np.zeros(3)
-    position = np.median(world[near], axis=0)
-    if len(time) > 2:
-        slope, position = np.polyfit(time, world[near], 1)
-        velocity = slope
+    weight = trust[near] ** 3 / (trust[near] ** 3).mean()
+    # Without the prior that people mostly stand, what drifts at an end would lead its place astray.
+    (position, _), (_, velocity) = (
+        _line(time, world[near], weight, prior) for prior in (config.standing_s2, 1e-6)
+    )
     return EndState(
         frame=int(frames[end]),
         position=position,
@@ -200,3 +207,15 @@ def _end(
         pose=pose[end],
         visible=visible[end],
     )
+
+
+def _line(
+    time: Float[np.ndarray, " R"],
+    world: Float[np.ndarray, "R 3"],
+    weight: Float[np.ndarray, " R"],
+    prior_s2: float,
+) -> Float[np.ndarray, "2 3"]:
+    """Place at time 0 and velocity of the line through ``world``, the velocity drawn to none."""
+    design = np.stack([np.ones_like(time), time], axis=1)
+    weighted = (design * weight[:, None]).T
+    return np.linalg.solve(weighted @ design + np.diag([0.0, prior_s2]), weighted @ world)
