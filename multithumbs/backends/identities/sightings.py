@@ -19,6 +19,11 @@ from multithumbs.types import (
     Tracks,
 )
 
+TRUST_POWER = 3
+"""Of a body's confidence in its weight: half as sure says an eighth of where somebody is."""
+FREE_S2 = 1e-6
+"""Prior of a velocity that is drawn to nothing; one row alone still has none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndState:
@@ -193,10 +198,11 @@ def _end(
     enough = np.searchsorted(np.cumsum(trust[inwards]), config.end_rows) + 1
     near = np.arange(len(frames))[inwards][:enough]
     time = timestamps_s[frames[near]] - timestamps_s[frames[end]]
-    weight = trust[near] ** 3 / (trust[near] ** 3).mean()
+    weight = trust[near] ** TRUST_POWER
+    weight /= weight.mean()
     # Without the prior that people mostly stand, what drifts at an end would lead its place astray.
     (position, _), (_, velocity) = (
-        _line(time, world[near], weight, prior) for prior in (config.standing_s2, 1e-6)
+        _line(time, world[near], weight, prior) for prior in (config.standing_s2, FREE_S2)
     )
     return EndState(
         frame=int(frames[end]),
