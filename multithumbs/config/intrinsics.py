@@ -44,6 +44,54 @@ class GivenIntrinsicsConfig(StageConfig):
         return self
 
 
+class RoomIntrinsicsConfig(StageConfig):
+    """The focal length under which the straight edges of the room stand at right angles; where
+    they do not show it beyond doubt, an assumed one."""
+
+    name: Literal["room"] = "room"
+    focal_over_diagonal: float = Field(default=1.0, gt=0.05, le=20)
+    """What is assumed where no room shows it, and the middle of what is tried: focal length over
+    the image's diagonal."""
+    log_focal_std: float = Field(default=0.3, ge=0, le=3)
+    """One standard deviation of the logarithm of the truth around what is assumed."""
+    frames: int = Field(default=5, ge=1, le=100)
+    """Frames that are looked at, spread evenly over the shot."""
+    width_px: int = Field(default=960, ge=320, le=4096)
+    """Width to which frames are reduced, pixels."""
+    min_length: float = Field(default=0.02, gt=0, lt=1)
+    """Shortest edge, as a fraction of the width."""
+    margin: float = Field(default=0.05, ge=0, le=1)
+    """People's boxes are left out, grown by this share of their shorter side."""
+    min_edges: int = Field(default=12, ge=4, le=10000)
+    """A frame with fewer edges says nothing."""
+    reach: float = Field(default=0.9, gt=0, le=3)
+    """Logarithm of the longest lens that is tried over the assumed one; as far below it."""
+    grid: int = Field(default=19, ge=5, le=200)
+    """Focal lengths that are tried."""
+    tolerance_deg: float = Field(default=0.8, gt=0, le=10)
+    """Angle up to which an edge follows a direction while they are searched, degrees."""
+    max_tilt_deg: float = Field(default=25.0, gt=0, le=80)
+    """How far the camera may be tilted up, down or aside, degrees."""
+    min_support: float = Field(default=0.45, gt=0, le=1)
+    """Share of the edges, by length, that must run along three perpendicular directions."""
+    apart: float = Field(default=0.15, gt=0, le=1)
+    """Logarithm of two focal lengths that are different answers."""
+    min_margin: float = Field(default=25.0, ge=0, le=1000)
+    """By how much other answers must cost more than the best one (squared standard deviations
+    of edges)."""
+    max_log_std: float = Field(default=0.016, gt=0, le=1)
+    """Largest standard deviation of the logarithm that is believed, were edges independent."""
+    least_log_std: float = Field(default=0.02, ge=0, le=1)
+    """What lenses that distort and edges that are not quite straight add to it."""
+    max_zoom: float = Field(default=0.06, gt=0, le=1)
+    """Logarithm of the focal lengths of the first and of all frames: above it the lens zooms."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Where people are, for their edges are not the room's."""
+        return ("detections",)
+
+
 class PeopleIntrinsicsConfig(StageConfig):
     """The focal length that best explains the shot's people, weighed against a prior.
 
@@ -79,6 +127,6 @@ class PeopleIntrinsicsConfig(StageConfig):
 
 
 IntrinsicsConfig = Annotated[
-    AssumedIntrinsicsConfig | GivenIntrinsicsConfig | PeopleIntrinsicsConfig,
+    AssumedIntrinsicsConfig | GivenIntrinsicsConfig | PeopleIntrinsicsConfig | RoomIntrinsicsConfig,
     Field(discriminator="name"),
 ]

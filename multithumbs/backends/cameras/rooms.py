@@ -7,12 +7,12 @@ fraction of a degree even where the two views share no picture: opposite walls a
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from multithumbs.backends.cameras.places import stand_together
 from multithumbs.backends.odometry.people_mask import background
+from multithumbs.backends.straight_edges import reduced_hw, straight_edges
 from multithumbs.config.cameras import RoomConfig
 from multithumbs.solvers.ground import mean_direction
 from multithumbs.solvers.pose_graph import Edges
@@ -33,8 +33,6 @@ TRUNK = (12, 0)
 """Neck and pelvis."""
 LENS_TOLERANCE = 1e-3
 """Logarithm of two focal lengths that count as one."""
-SAMPLES = np.linspace(0.05, 0.95, 7)
-"""Where along an edge the background mask is asked."""
 
 
 def turn_to_room(
@@ -114,25 +112,11 @@ def _look(
 ) -> RoomAxes | None:
     """The room's directions in one frame, if they are clear."""
     rgb = video.frame(frame)
-    width = min(rgb.shape[1], config.width_px)
-    scale = rgb.shape[1] / width
-    low = (round(rgb.shape[0] / scale), width)
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    gray = cv2.resize(gray, low[::-1], interpolation=cv2.INTER_AREA)
     rows = np.flatnonzero(detections.frame == frame)
+    low = reduced_hw((rgb.shape[0], rgb.shape[1]), config.width_px)
     free = background(detections, masks, rows, low, PERSON_MARGIN)
-    found = cv2.createLineSegmentDetector().detect(gray)[0]
-    if found is None:
-        return None
-    ends = found.reshape(-1, 4).astype(np.float64) + 0.5
-    long = np.hypot(*(ends[:, 2:] - ends[:, :2]).T) > config.min_length * width
-    ends = ends[long]
-    points = ends[:, None, :2] + SAMPLES[:, None] * (ends[:, None, 2:] - ends[:, None, :2])
-    column = points[..., 0].astype(np.int64).clip(0, low[1] - 1)
-    row = points[..., 1].astype(np.int64).clip(0, low[0] - 1)
-    ends = ends[free[row, column].all(1)] * scale
     room = find_room(
-        segments_of(ends, K),
+        segments_of(straight_edges(rgb, free, config.min_length), K),
         _up(bodies, rows),
         max_tilt=np.radians(config.max_tilt_deg),
         tolerance=np.radians(config.tolerance_deg),
