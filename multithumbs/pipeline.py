@@ -92,7 +92,7 @@ STAGES: Final = (
     Stage(name="textures", run=textures.run, artifact=Textures, over=Over.SHOT, uses_body=True,
           reads=("detections", "masks", "bodies", "tracks")),
     Stage(name="boundaries", run=boundaries.run, artifact=BoundaryScene, over=Over.CUT,
-          uses_body=True,
+          uses_body=True, version=2,
           reads=("detections", "keypoints", "masks", "bodies", "tracks", "textures")),
     Stage(name="alignment", run=alignment.run, artifact=Alignment, over=Over.CUT, uses_body=True,
           reads=("boundaries", "detections", "keypoints", "masks", "bodies", "tracks")),

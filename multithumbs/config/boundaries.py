@@ -6,6 +6,7 @@ from pydantic import Field
 
 from multithumbs.config.base import StageConfig
 from multithumbs.config.boundaries_vggt import VggtBoundariesConfig
+from multithumbs.config.room import RoomViewConfig
 
 
 class PeopleNoiseConfig(StageConfig):
@@ -34,6 +35,8 @@ class AgreementConfig(StageConfig):
     """The same after adjustment, radians."""
     orientation_rad: float = Field(default=0.35, gt=0, le=3.2)
     """Error between the orientations of one person's two bodies, radians."""
+    max_orientation_cost: float = Field(default=1000.0, gt=0, le=1000)
+    """What orientations may cost a pair at most (squared standard deviations)."""
     pose_m: float = Field(default=0.09, gt=0, le=1)
     """Root mean square distance of one person's two bodies once superimposed, metres."""
     gate: float = Field(default=16.0, gt=0, le=200)
@@ -172,6 +175,21 @@ class PeopleBoundariesConfig(StageConfig):
     acceptance: AcceptanceConfig = AcceptanceConfig()
     background: BackgroundConfig = BackgroundConfig()
     appearance: AppearanceConfig = AppearanceConfig()
+    room: RoomViewConfig = RoomViewConfig()
+    """Where both frames show one, it leaves four rotations between the cameras."""
+    turned_agreement: AgreementConfig = AgreementConfig(
+        orientation_rad=0.6, max_orientation_cost=8.0, pose_m=0.13, gate=25.0
+    )
+    """`agreement` where a room tells the rotation: people then only have to stand right, and who
+    is read from the wrong side may still be the same person."""
+    turned_acceptance: AcceptanceConfig = AcceptanceConfig(
+        max_pair_cost=4.5,
+        min_inliers=0.5,
+        max_double_cost=3.5,
+        max_single_runner_up=0.9,
+        max_residual_of_height=0.1,
+    )
+    """`acceptance` where a room tells the rotation."""
     point_map: PointMapConfig = PointMapConfig()
     max_iterations: int = Field(default=30, ge=1, le=1000)
     """Levenberg-Marquardt iterations of one adjustment."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from multithumbs.config.base import StageConfig
+from multithumbs.config.room import RoomViewConfig
 from multithumbs.config.sizes import SizesConfig
 
 
@@ -50,27 +51,11 @@ class RevisitConfig(StageConfig):
     """Residual of a match that follows the rotation, in an image 640 pixels wide."""
 
 
-class RoomConfig(StageConfig):
+class RoomConfig(RoomViewConfig):
     """Straight edges of rooms, courts and streets: the relative rotation at a cut."""
 
-    enabled: bool = True
-    """Whether to look for them."""
-    width_px: int = Field(default=1280, ge=320, le=4096)
-    """Width to which frames are reduced (pixels)."""
-    min_length: float = Field(default=0.02, gt=0, lt=1)
-    """Shortest edge, as a fraction of the width."""
-    tolerance_deg: float = Field(default=0.8, gt=0, le=10)
-    """Angle up to which an edge follows a direction (degrees)."""
-    max_tilt_deg: float = Field(default=20.0, gt=0, le=80)
-    """How far people's trunks may lean away from the vertical (degrees)."""
-    min_support: float = Field(default=0.6, gt=0, le=1)
-    """Share of the edges, by length, that must run along three perpendicular directions."""
-    min_contrast: float = Field(default=5.0, ge=1, le=100)
-    """By how much the horizontal direction must stand out of all others."""
     max_turn_deg: float = Field(default=15.0, gt=0, lt=45)
     """A room that wants to turn a cut's cameras by more is not believed (degrees)."""
-    rotation_std_deg: float = Field(default=1.0, gt=0, le=45)
-    """Uncertainty of the relative rotation that a room gives (degrees)."""
     depth_std: float = Field(default=0.03, gt=0, le=1)
     """Noise of a person's depth at given size, as a fraction."""
     lateral_std_m: float = Field(default=0.05, gt=0, le=1)

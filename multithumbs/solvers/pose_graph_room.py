@@ -133,12 +133,18 @@ def _refine(
     return Rotation.from_rotvec(step).as_matrix() @ axes
 
 
+def quarter_turns(first: RoomAxes, second: RoomAxes) -> Float64[np.ndarray, "4 3 3"]:
+    """Every ``first_from_second`` that two views of one room allow: a room looks alike from four
+    sides."""
+    quarter = Rotation.from_rotvec(np.arange(4)[:, None] * np.pi / 2 * np.array([0, 1, 0]))
+    return first.cam_from_room @ quarter.as_matrix() @ second.cam_from_room.T
+
+
 def nearest_turn(
     first: RoomAxes, second: RoomAxes, guess: Float64[np.ndarray, "3 3"]
 ) -> tuple[Float64[np.ndarray, "3 3"], float]:
-    """``first_from_second`` among the four quarter turns about the vertical, nearest to a guess,
-    and its angle from the guess (radians)."""
-    quarter = Rotation.from_rotvec(np.arange(4)[:, None] * np.pi / 2 * np.array([0, 1, 0]))
-    turns = first.cam_from_room @ quarter.as_matrix() @ second.cam_from_room.T
+    """``first_from_second`` among `quarter_turns`, nearest to a guess, and its angle from the
+    guess (radians)."""
+    turns = quarter_turns(first, second)
     angles = Rotation.from_matrix(turns @ guess.T).magnitude()
     return turns[angles.argmin()], float(angles.min())

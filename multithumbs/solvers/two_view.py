@@ -67,11 +67,12 @@ class NoiseModel(NamedTuple):
 class CameraPrior(NamedTuple):
     """What is known of the relation between the cameras beside the people."""
 
-    b_from_a: Float[Tensor, "4 4"]
+    b_from_a: Float[Tensor, "*#H 4 4"]
+    """One for all hypotheses, or one each."""
     rotation_std: float
     """Radians."""
     translation_std: float
-    """Metres."""
+    """Metres; infinite where only the rotation is known."""
 
 
 class PairObservations(NamedTuple):
@@ -234,9 +235,9 @@ def _evaluate(
 
 def prior_residual(b_from_a: Float[Tensor, "H 4 4"], camera: CameraPrior) -> Float[Tensor, "H 6"]:
     """Rotation, then translation from a prior's relation, in its standard deviations."""
-    turn = b_from_a[:, :3, :3] @ camera.b_from_a[:3, :3].T
+    turn = b_from_a[:, :3, :3] @ camera.b_from_a[..., :3, :3].transpose(-1, -2)
     angle = rotations.axis_angle_from_matrix(turn) / camera.rotation_std
-    shift = b_from_a[:, :3, 3] - turn @ camera.b_from_a[:3, 3]
+    shift = b_from_a[:, :3, 3] - (turn @ camera.b_from_a[..., :3, 3:]).squeeze(-1)
     return torch.cat([angle, shift / camera.translation_std], dim=-1)
 
 

@@ -27,6 +27,8 @@ class AgreementModel(NamedTuple):
     """Rotation error of a transform made from one or two monocular bodies."""
     orientation_rad: float
     """Error of the relative orientation of one person's two bodies."""
+    max_orientation_cost: float
+    """What orientation may cost at most: some bodies are read from the wrong side."""
     pose_m: float
     """Root mean square distance of one person's two bodies once superimposed."""
     gate: float
@@ -74,6 +76,30 @@ def enumerate_hypotheses(
     transforms = torch.cat([single.b_from_a[seeds], _double_transforms(a, b, rows)])
     cost = _agreement(a, b, transforms, single, model, dissimilarity)
     return _distinct(cost, transforms, model.gate, max_hypotheses)
+
+
+def turned_hypotheses(
+    a: ViewPeople,
+    b: ViewPeople,
+    turns: Float[Tensor, "T 3 3"],
+    model: AgreementModel,
+    *,
+    min_common_keypoints: int,
+    max_hypotheses: int,
+    dissimilarity: Float[Tensor, "Na Nb"] | None = None,
+) -> Hypotheses:
+    """As `enumerate_hypotheses`, where the rotation is one of ``turns`` and each pair of people
+    says where the camera then stands."""
+    single = _single_transforms(a, b, min_common_keypoints)
+    rows = single.usable.nonzero()
+    if len(rows) == 0:
+        return _empty(a)
+    turned = a.centre_cam[rows[:, 0]] @ turns.transpose(-1, -2)  # (T, S, 3)
+    shift = b.centre_cam[rows[:, 1]] - turned
+    rotation = turns[:, None].expand(*shift.shape[:2], 3, 3)
+    b_from_a = rigid.compose(rotation, shift).flatten(0, 1)
+    cost = _agreement(a, b, b_from_a, single, model, dissimilarity)
+    return _distinct(cost, b_from_a, model.gate, max_hypotheses)
 
 
 def reassign(
@@ -166,7 +192,8 @@ def _agreement(
     between = b_from_a[:, None, None, :3, :3].transpose(-1, -2) @ single.b_from_a[..., :3, :3]
     trace = between.diagonal(dim1=-2, dim2=-1).sum(-1)
     angle = torch.acos(((trace - 1) / 2).clamp(-1, 1))
-    cost = place + (angle / model.orientation_rad) ** 2 + _pose_cost(single, model, dissimilarity)
+    turned = ((angle / model.orientation_rad) ** 2).clamp_max(model.max_orientation_cost)
+    cost = place + turned + _pose_cost(single, model, dissimilarity)
     return torch.where(single.usable, cost, torch.full_like(cost, torch.inf))
 
 

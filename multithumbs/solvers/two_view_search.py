@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from multithumbs.geometry import rotations
 from multithumbs.solvers.two_view import (
+    CameraPrior,
     NoiseModel,
     TwoViewFit,
     TwoViewState,
@@ -20,6 +22,7 @@ from multithumbs.solvers.two_view_hypotheses import (
     Hypotheses,
     enumerate_hypotheses,
     reassign,
+    turned_hypotheses,
 )
 
 
@@ -32,6 +35,24 @@ class Acceptance(NamedTuple):
     max_hypotheses: int
     max_tension: float
     """By how much background matches may raise the people's mean cost before they are dropped."""
+
+
+class KnownTurns(NamedTuple):
+    """Rotations between the cameras of which one is right, as the straight edges of a room that
+    both show leave four."""
+
+    b_from_a: Float[Tensor, "T 3 3"]
+    rotation_std: float
+    """Radians."""
+
+    def prior(self, b_from_a: Float[Tensor, "H 4 4"]) -> CameraPrior:
+        """The rotation nearest to each relation's, and no word on where the camera stands."""
+        shape = (len(b_from_a), *self.b_from_a.shape)
+        turn = b_from_a[:, None, :3, :3].expand(shape)
+        off = rotations.angle_between(turn, self.b_from_a.expand(shape))
+        nearest = b_from_a.clone()
+        nearest[:, :3, :3] = self.b_from_a[off.argmin(-1)]
+        return CameraPrior(nearest, self.rotation_std, torch.inf)
 
 
 class TwoView(NamedTuple):
@@ -62,6 +83,7 @@ def search(
     *,
     dissimilarity: Float[Tensor, "Na Nb"] | None = None,
     background: BackgroundMatches | None = None,
+    turns: KnownTurns | None = None,
     max_iterations: int = 30,
 ) -> TwoView | None:
     """Who is who and where the cameras stand; None where no pair of people can be explained.
@@ -71,12 +93,16 @@ def search(
     not.
     """
     limits = {"max_hypotheses": acceptance.max_hypotheses, "dissimilarity": dissimilarity}
-    start = enumerate_hypotheses(
-        a, b, agreement, min_common_keypoints=acceptance.min_common_keypoints, **limits
-    )
+    common = acceptance.min_common_keypoints
+    if turns is None:
+        start = enumerate_hypotheses(a, b, agreement, min_common_keypoints=common, **limits)
+    else:
+        start = turned_hypotheses(
+            a, b, turns.b_from_a, refined, min_common_keypoints=common, **limits
+        )
     if len(start.score) == 0:
         return None
-    rough, explained = _adjusted(a, b, start, noise, acceptance, max_iterations)
+    rough, explained = _adjusted(a, b, start, noise, acceptance, turns, max_iterations)
     forbidden = _rejected(start, explained, (len(a.uv), len(b.uv)))
     tried = reassign(
         a,
@@ -84,12 +110,12 @@ def search(
         rough.state.b_from_a,
         refined,
         forbidden=forbidden,
-        min_common_keypoints=acceptance.min_common_keypoints,
+        min_common_keypoints=common,
         **limits,
     )
     if len(tried.score) == 0:
         return None
-    fit, explained = _adjusted(a, b, tried, noise, acceptance, max_iterations)
+    fit, explained = _adjusted(a, b, tried, noise, acceptance, turns, max_iterations)
     score = _score(fit, tried, explained, acceptance, dissimilarity)
     best = int(score.argmax())
     if not bool(explained[best].any()):
@@ -106,6 +132,7 @@ def search(
         noise,
         acceptance,
         background,
+        turns,
         runner_up,
         max_iterations,
     )
@@ -117,10 +144,12 @@ def _adjusted(
     hypotheses: Hypotheses,
     noise: NoiseModel,
     acceptance: Acceptance,
+    turns: KnownTurns | None,
     max_iterations: int,
 ) -> tuple[TwoViewFit, Bool[Tensor, "H M"]]:
     seen = gather_pairs(a, b, hypotheses.pairs, noise)
-    fit = adjust(seen, hypotheses.b_from_a, noise, max_iterations=max_iterations)
+    prior = None if turns is None else turns.prior(hypotheses.b_from_a)
+    fit = adjust(seen, hypotheses.b_from_a, noise, prior=prior, max_iterations=max_iterations)
     explained = (
         seen.used
         & (fit.pair_cost <= acceptance.max_pair_cost)
@@ -166,12 +195,14 @@ def _final(
     noise: NoiseModel,
     acceptance: Acceptance,
     background: BackgroundMatches | None,
+    turns: KnownTurns | None,
     runner_up: float,
     max_iterations: int,
 ) -> TwoView:
     """Adjust the accepted pairs alone, then with the background unless it contradicts them."""
     seen = gather_pairs(a, b, pairs, noise)
-    fit = adjust(seen, b_from_a, noise, max_iterations=max_iterations)
+    prior = None if turns is None else turns.prior(b_from_a)
+    fit = adjust(seen, b_from_a, noise, prior=prior, max_iterations=max_iterations)
     used = False
     if background is not None:
         both = adjust(
@@ -179,6 +210,7 @@ def _final(
             fit.state.b_from_a,
             noise,
             background=background,
+            prior=prior,
             max_iterations=max_iterations,
         )
         tension = float((both.pair_cost - fit.pair_cost).mean())

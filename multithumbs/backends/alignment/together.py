@@ -284,6 +284,7 @@ def _agreement(config: TogetherConfig, transform_rad: float) -> AgreementModel:
         log_size=config.log_size,
         transform_rad=transform_rad,
         orientation_rad=config.orientation_rad,
+        max_orientation_cost=float("inf"),
         pose_m=config.pose_m,
         gate=config.gate,
     )

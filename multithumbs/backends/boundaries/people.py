@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -11,16 +12,19 @@ from multithumbs.backends.boundaries.background import background_matches, turne
 from multithumbs.backends.boundaries.colours import Clothes, compare_looks
 from multithumbs.backends.boundaries.point_map import cast_points, estimate_floor, side_vertices
 from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints
+from multithumbs.backends.room_view import PERSON_MARGIN, room_axes, up_of_people
+from multithumbs.backends.straight_edges import reduced_hw
 from multithumbs.body import BodyModel
 from multithumbs.config.boundaries import (
     AgreementConfig,
     PeopleBoundariesConfig,
     PeopleNoiseConfig,
 )
+from multithumbs.solvers.pose_graph_room import quarter_turns
 from multithumbs.solvers.two_view import NoiseModel, ViewPeople
 from multithumbs.solvers.two_view_background import BackgroundMatches
 from multithumbs.solvers.two_view_hypotheses import AgreementModel
-from multithumbs.solvers.two_view_search import Acceptance, TwoView, search
+from multithumbs.solvers.two_view_search import Acceptance, KnownTurns, TwoView, search
 from multithumbs.solvers.two_view_visibility import misplaced_people, missing_people
 from multithumbs.types import BoundaryScene, CutStatus, Masks
 
@@ -48,6 +52,8 @@ def reconstruct(
 ) -> BoundaryScene:
     """The relative camera, a point map of both frames and who is who; FAILED with a reason.
 
+    Where both frames show a room, only the rotations that its straight edges allow are tried.
+
     Args:
         sides: everyone at the frames before and after the cut.
         images: the two boundary frames, RGB.
@@ -62,7 +68,8 @@ def reconstruct(
     if config.background.enabled:
         matches = background_matches(images, people_masks, K, config.background)
     keypoints = (body_keypoints(sides[0], body), body_keypoints(sides[1], body))
-    relation = relate_by_people(sides, keypoints, images, matches, config, clothes)
+    turns = room_turns(sides, images, people_masks, config)
+    relation = relate_by_people(sides, keypoints, images, matches, config, clothes, turns)
     if isinstance(relation, str):
         turn = turned_camera(matches, (sides[0].hw, sides[1].hw), config.background)
         if turn is None:
@@ -95,15 +102,17 @@ def relate_by_people(
     matches: BackgroundMatches | None,
     config: PeopleBoundariesConfig,
     clothes: tuple[Clothes, Clothes] | None = None,
+    turns: KnownTurns | None = None,
 ) -> Relation | str:
     """The relation that common people give, or why there is none to believe."""
     for side, where in zip(sides, ("before", "after"), strict=True):
         if len(side) == 0:
             return f"nobody is seen {where} the cut"
     before, after = (view_of(side, points) for side, points in zip(sides, keypoints, strict=True))
+    acceptance = config.acceptance if turns is None else config.turned_acceptance
     looks = compare_looks(images, sides, clothes, config.appearance)
     unlike = None if looks is None else looks.total
-    found = relate(before, after, config, dissimilarity=unlike, background=matches)
+    found = relate(before, after, config, dissimilarity=unlike, background=matches, turns=turns)
     if found is None:
         return "no person of one side agrees with any person of the other side"
     missing = missing_people(
@@ -112,8 +121,8 @@ def relate_by_people(
         found.b_from_a,
         found.pairs,
         (sides[0].hw, sides[1].hw),
-        inside_share=config.acceptance.missing_inside_share,
-        covered_share=config.acceptance.missing_covered_share,
+        inside_share=acceptance.missing_inside_share,
+        covered_share=acceptance.missing_covered_share,
     )
     cost = None
     if looks is not None:
@@ -124,10 +133,10 @@ def relate_by_people(
             found.b_from_a,
             found.pairs,
             torch.from_numpy(looks.total).to(before.uv),
-            alike_cost=config.acceptance.alike_cost,
-            max_offset_of_height=config.acceptance.max_alike_offset,
+            alike_cost=acceptance.alike_cost,
+            max_offset_of_height=acceptance.max_alike_offset,
         )
-    reason = rejection(found, missing, config.acceptance, cost)
+    reason = rejection(found, missing, acceptance, cost)
     if not reason and looks is not None:
         reason = other_clothes(found, looks, config.appearance)
     return reason or Relation(found.b_from_a.numpy(), found.pairs.numpy())
@@ -140,29 +149,58 @@ def relate(
     *,
     dissimilarity: Float[np.ndarray, "Na Nb"] | None = None,
     background: BackgroundMatches | None = None,
+    turns: KnownTurns | None = None,
 ) -> TwoView | None:
     """`search` with this configuration's numbers."""
     like = before.uv
     extra = None
     if dissimilarity is not None:
         extra = torch.as_tensor(dissimilarity, dtype=like.dtype, device=like.device)
+    agreement, acceptance = config.agreement, config.acceptance
+    if turns is not None:
+        agreement, acceptance = config.turned_agreement, config.turned_acceptance
     return search(
         before,
         after,
         noise_model(config.noise),
-        _agreement(config.agreement, config.agreement.transform_rad, config.noise),
-        _agreement(config.agreement, config.agreement.refined_transform_rad, config.noise),
+        _agreement(agreement, agreement.transform_rad, config.noise),
+        _agreement(agreement, agreement.refined_transform_rad, config.noise),
         Acceptance(
-            min_common_keypoints=config.acceptance.min_common_keypoints,
-            max_pair_cost=config.acceptance.max_pair_cost,
-            min_inliers=config.acceptance.min_inliers,
-            max_hypotheses=config.agreement.max_hypotheses,
+            min_common_keypoints=acceptance.min_common_keypoints,
+            max_pair_cost=acceptance.max_pair_cost,
+            min_inliers=acceptance.min_inliers,
+            max_hypotheses=agreement.max_hypotheses,
             max_tension=config.background.max_tension,
         ),
         dissimilarity=extra,
         background=background,
+        turns=turns,
         max_iterations=config.max_iterations,
     )
+
+
+def room_turns(
+    sides: Sides,
+    images: Images,
+    people_masks: tuple[np.ndarray, np.ndarray],
+    config: PeopleBoundariesConfig,
+) -> KnownTurns | None:
+    """``after_from_before`` as far as a room tells it that both frames show clearly."""
+    if not config.room.enabled or min(len(side) for side in sides) == 0:
+        return None
+    rooms = []
+    for side, image, people in zip(sides, images, people_masks, strict=True):
+        height, width = reduced_hw(side.hw, config.room.width_px)
+        grow = max(2, round(PERSON_MARGIN * height / 4))
+        covered = cv2.resize(people.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
+        covered = cv2.dilate(covered, np.ones((2 * grow + 1, 2 * grow + 1), np.uint8))
+        up = up_of_people(side.joints_cam, side.body_confidence)
+        room = room_axes(image, covered == 0, side.K, up, config.room)
+        if room is None:
+            return None
+        rooms.append(room)
+    turns = torch.from_numpy(quarter_turns(rooms[1], rooms[0]))
+    return KnownTurns(turns, float(np.radians(config.room.rotation_std_deg)))
 
 
 def failed(sides: Sides, reason: str) -> BoundaryScene:
@@ -206,6 +244,7 @@ def _agreement(
         log_size=noise.log_size,
         transform_rad=transform_rad,
         orientation_rad=config.orientation_rad,
+        max_orientation_cost=config.max_orientation_cost,
         pose_m=config.pose_m,
         gate=config.gate,
     )

@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float64
 
 from multithumbs.backends.cameras.places import stand_together
 from multithumbs.backends.odometry.people_mask import background
-from multithumbs.backends.straight_edges import reduced_hw, straight_edges
+from multithumbs.backends.room_view import PERSON_MARGIN, room_axes, up_of_people
+from multithumbs.backends.straight_edges import reduced_hw
 from multithumbs.config.cameras import RoomConfig
-from multithumbs.solvers.ground import mean_direction
 from multithumbs.solvers.pose_graph import Edges
-from multithumbs.solvers.pose_graph_room import RoomAxes, find_room, nearest_turn, segments_of
+from multithumbs.solvers.pose_graph_room import RoomAxes, nearest_turn
 from multithumbs.types import (
     Alignment,
     Bodies,
@@ -27,10 +27,6 @@ from multithumbs.types import (
     Tracks,
 )
 
-PERSON_MARGIN = 0.03
-"""Growth of person masks, as a fraction of the box's shorter side."""
-TRUNK = (12, 0)
-"""Neck and pelvis."""
 LENS_TOLERANCE = 1e-3
 """Logarithm of two focal lengths that count as one."""
 
@@ -115,22 +111,5 @@ def _look(
     rows = np.flatnonzero(detections.frame == frame)
     low = reduced_hw((rgb.shape[0], rgb.shape[1]), config.width_px)
     free = background(detections, masks, rows, low, PERSON_MARGIN)
-    room = find_room(
-        segments_of(straight_edges(rgb, free, config.min_length), K),
-        _up(bodies, rows),
-        max_tilt=np.radians(config.max_tilt_deg),
-        tolerance=np.radians(config.tolerance_deg),
-    )
-    if room is None or room.support < config.min_support:
-        return None
-    return room if room.contrast >= config.min_contrast else None
-
-
-def _up(bodies: Bodies, rows: np.ndarray) -> Float64[np.ndarray, "3"]:
-    """Up in the camera, as the trunks of the people in the frame show it."""
-    rows = rows[bodies.confidence[rows] > 0]
-    if not len(rows):
-        return np.array([0.0, -1.0, 0.0])
-    trunk = bodies.joints_cam[rows, TRUNK[0]] - bodies.joints_cam[rows, TRUNK[1]]
-    trunk = trunk / np.linalg.norm(trunk, axis=1, keepdims=True)
-    return mean_direction(trunk, bodies.confidence[rows])
+    up = up_of_people(bodies.joints_cam[rows], bodies.confidence[rows])
+    return room_axes(rgb, free, K, up, config)
