@@ -16,6 +16,7 @@ from multithumbs.solvers.two_view_background import (
     background_model,
     fit_turn,
 )
+from multithumbs.solvers.two_view_search import KnownTurns
 from multithumbs.solvers.two_view_visibility import misplaced_people, missing_people
 from multithumbs.synth.boundary_oracle import CutSetup, OracleNoise, make_cut
 
@@ -89,6 +90,48 @@ def test_gradient_is_half_of_the_cost_by_finite_differences(body, with_prior):
         step[index] = 1e-5
         slope = (cost(step) - cost(-step)) / 2e-5
         assert slope == pytest.approx(2 * float(gradient[index]), rel=2e-3, abs=2e-2)
+
+
+def quarter_turns(cut, off_rad: float = 0.0) -> KnownTurns:
+    """What a room says of a cut: the true rotation and its quarter turns about the vertical."""
+    true = torch.tensor(cut.after_from_before[:3, :3])
+    quarters = torch.tensor([[0, k * np.pi / 2 + off_rad, 0] for k in (2, 0, 1, 3)])
+    return KnownTurns(true @ rotations.matrix_from_axis_angle(quarters.to(true)), np.radians(1))
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_of_a_rooms_four_rotations_people_choose_one(body, people):
+    cut = make_cut(body, CutSetup(people=people, view_rad=1.3), seed=2)
+    _, (a, b) = views(body, cut)
+    found = backend.relate(a, b, CONFIG, turns=quarter_turns(cut, np.radians(0.5)))
+    assert rotation_error_deg(found, cut) < 2.0
+    assert true_pairs(found, cut) == len(found.pairs) == people
+
+
+def test_with_a_room_who_is_read_from_the_wrong_side_is_still_recognised(body):
+    cut = make_cut(body, CutSetup(people=3, view_rad=1.0), seed=6)
+    _, (a, b) = views(body, cut)
+    wrong = int(np.flatnonzero(cut.sides[1].who == 1)[0])
+    about = b.centre_cam[wrong]
+    turn = rotations.matrix_from_axis_angle(torch.tensor([0.0, 2.0, 0.0]).to(about))
+    bodies = b.body_cam.clone()
+    bodies[wrong] = (bodies[wrong] - about) @ turn.T + about
+    misread = b._replace(body_cam=bodies)
+    free = backend.relate(a, misread, CONFIG)
+    held = backend.relate(a, misread, CONFIG, turns=quarter_turns(cut))
+    assert true_pairs(free, cut) < 3
+    assert true_pairs(held, cut) == 3
+    assert rotation_error_deg(held, cut) < 2.0
+
+
+def test_a_prior_of_rotation_alone_says_nothing_of_places():
+    turns = KnownTurns(torch.eye(3, dtype=torch.float64)[None], 0.1)
+    far = rigid.compose(torch.eye(3, dtype=torch.float64), torch.tensor([9.0, -4.0, 2.0]).double())
+    off = rotations.matrix_from_axis_angle(torch.tensor([0.0, 0.2, 0.0]).double())
+    moved = torch.stack([far, rigid.compose(off, far[:3, 3])])
+    residual = two_view.prior_residual(moved, turns.prior(moved))
+    assert residual[0].abs().max() == 0
+    torch.testing.assert_close(residual[1], torch.tensor([0, 2.0, 0, 0, 0, 0]).double())
 
 
 @pytest.mark.parametrize("people", [1, 2, 4])

@@ -1,4 +1,4 @@
-"""Stage `intrinsics`: what was assumed or given is what comes out."""
+"""Stage `intrinsics`: what was assumed or given is what comes out; what a room shows is found."""
 
 import math
 from collections.abc import Iterator
@@ -13,10 +13,11 @@ from multithumbs.config.intrinsics import (
     AssumedIntrinsicsConfig,
     GivenIntrinsicsConfig,
     PeopleIntrinsicsConfig,
+    RoomIntrinsicsConfig,
 )
 from multithumbs.stages import intrinsics
-from multithumbs.types import Frame, Intrinsics, Keypoints, VideoInfo
-from multithumbs.types.work import Runtime, Work
+from multithumbs.types import Detections, Frame, Intrinsics, Keypoints, VideoInfo
+from multithumbs.types.work import Runtime, ShotItem, Work
 
 NOBODY = Keypoints(
     uv=np.zeros((0, 23, 2)),
@@ -77,6 +78,77 @@ def test_nobody_in_the_shot_leaves_the_prior() -> None:
     found = run(config)
     assert found.source == "assumed"
     assert found.log_focal_std == config.log_focal_std
+
+
+class Drawn(Unread):
+    """A video whose frames are given."""
+
+    def __init__(self, frames: list[np.ndarray]) -> None:
+        hw = (frames[0].shape[0], frames[0].shape[1])
+        times = np.arange(len(frames)) / 25
+        super().__init__(VideoInfo(sha256="", hw=hw, frame_rate=Fraction(25), timestamps_s=times))
+        self._frames = frames
+
+    def frame(self, index: int) -> np.ndarray:
+        return self._frames[index]
+
+
+def draw_room(focal: float, hw: tuple[int, int] = (720, 1280), yaw_deg: float = 28.0) -> np.ndarray:
+    """Chequered floor and walls, as a camera two metres above the floor sees them."""
+    height, width = hw
+    v, u = np.indices(hw) + 0.5
+    rays = np.stack([(u - width / 2) / focal, (v - height / 2) / focal, np.ones(hw)], axis=-1)
+    pitch, yaw = np.radians([10.0, yaw_deg])
+    tilt = [[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]]
+    pan = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
+    rays = rays @ (np.array(pan) @ np.array(tilt)).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = np.stack(
+            [np.where(rays[..., i] > 0, reach, -reach) / rays[..., i]
+             for i, reach in enumerate((4.0, 1.6, 5.0))], axis=-1,
+        )  # fmt: skip
+    wall = far.argmin(-1)
+    at = rays * far.min(-1)[..., None]
+    cell = np.floor(at / 0.8).astype(int)
+    across = np.where(np.arange(3) == wall[..., None], 0, cell).sum(-1)
+    return np.repeat((70 + 90 * (across % 2) + 20 * wall)[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def run_room(frames: list[np.ndarray], boxes: np.ndarray | None = None) -> Intrinsics:
+    shot = ShotItem(index=0, start=0, end=len(frames), clean_start=0, clean_end=len(frames))
+    boxes = np.zeros((0, 4)) if boxes is None else boxes
+    seen = Detections(
+        frame=np.zeros(len(boxes), dtype=np.int64), box_xyxy=boxes, score=np.ones(len(boxes)),
+        roi=np.zeros((len(boxes), 4)),
+    )  # fmt: skip
+    work = Work(
+        video=Drawn(frames), config=RoomIntrinsicsConfig(), runtime=Runtime(), shot=shot,
+        cut=None, body_npz=Path(), checkpoints={}, progress=lambda done, total: None,
+    )  # fmt: skip
+    return intrinsics.run(work, detections=seen)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.25])
+def test_a_room_shows_its_focal_length(factor: float) -> None:
+    focal = factor * math.hypot(720, 1280)
+    found = run_room([draw_room(focal)])
+    assert found.source == "estimated"
+    assert math.isclose(found.K[0, 0], focal, rel_tol=0.02)
+    assert 0 < found.log_focal_std < 0.05
+
+
+def test_of_a_zooming_shot_the_first_frame_counts() -> None:
+    focal = math.hypot(720, 1280)
+    found = run_room([draw_room(focal * factor) for factor in (1.0, 1.15, 1.3, 1.45, 1.6)])
+    assert math.isclose(found.K[0, 0], focal, rel_tol=0.02)
+
+
+def test_where_no_room_is_seen_the_lens_is_assumed() -> None:
+    plain = np.full((720, 1280, 3), 128, np.uint8)
+    hidden = run_room([draw_room(900.0)], np.array([[0.0, 0.0, 1280.0, 720.0]]))
+    for found in (run_room([plain]), hidden):
+        assert found.source == "assumed"
+        assert math.isclose(found.K[0, 0], math.hypot(720, 1280))
 
 
 @pytest.mark.parametrize("fields", [{}, {"focal_px": 500, "horizontal_fov_deg": 60}])
