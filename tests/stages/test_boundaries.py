@@ -10,8 +10,9 @@ import torch
 from multithumbs.backends.boundaries.acceptance import rejection
 from multithumbs.backends.boundaries.background import background_matches, match_features
 from multithumbs.backends.boundaries.colours import colour_cost
+from multithumbs.backends.boundaries.people import room_turns
 from multithumbs.backends.boundaries.point_map import estimate_floor
-from multithumbs.backends.boundaries.side import boundary_rows, gather_side
+from multithumbs.backends.boundaries.side import BoundarySide, boundary_rows, gather_side
 from multithumbs.config.boundaries import (
     AcceptanceConfig,
     AppearanceConfig,
@@ -23,6 +24,7 @@ from multithumbs.stages import boundaries
 from multithumbs.types import CutStatus
 
 from . import cuts
+from .drawn_room import draw_room, room_from_cam
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +274,41 @@ def test_background_matches_follow_a_turn_of_the_camera():
     assert (
         background_matches((first, unrelated), (nobody, nobody), np.stack([K, K]), config) is None
     )
+
+
+def upright_side(focal: float) -> BoundarySide:
+    """One person who stands upright before a camera."""
+    joints = np.tile([0.0, 0.0, 4.0], (1, 24, 1))
+    joints[0, 12, 1] = -0.5  # the neck, above the pelvis
+    return BoundarySide(
+        frame=0, hw=(720, 1280), K=np.array([[focal, 0, 640.0], [0, focal, 360.0], [0, 0, 1.0]]),
+        row=np.zeros(1, np.int64), uv=np.zeros((1, 23, 2)), confidence=np.ones((1, 23)),
+        pose=np.zeros((1, 24, 3)), betas=np.zeros((1, 10)), transl=np.zeros((1, 3)),
+        joints_cam=joints, body_confidence=np.ones(1), mask=np.zeros((1, 720, 1280), bool),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("assumed", [1.0, 0.9])
+def test_two_views_of_a_room_leave_four_rotations_and_the_true_one_is_among_them(assumed):
+    """The lens need not be known exactly."""
+    focal, yaws = 1400.0, (25.0, 130.0)
+    sides = (upright_side(assumed * focal), upright_side(assumed * focal))
+    images = (draw_room(focal, yaw_deg=yaws[0]), draw_room(focal, yaw_deg=yaws[1]))
+    nobody = np.zeros((720, 1280), bool)
+    turns = room_turns(sides, images, (nobody, nobody), PeopleBoundariesConfig())
+    true = room_from_cam(yaws[1]).T @ room_from_cam(yaws[0])
+    traces = np.einsum("tij,ij->t", turns.b_from_a.numpy(), true)
+    off_deg = np.degrees(np.arccos(((traces - 1) / 2).clip(-1, 1)))
+    assert len(off_deg) == 4
+    assert off_deg.min() < (0.5 if assumed == 1 else 4.0)
+    assert (np.sort(off_deg)[1:] > 80).all()
+
+
+def test_where_one_side_shows_no_room_nothing_is_known_of_the_rotation():
+    sides = (upright_side(1400.0), upright_side(1400.0))
+    plain = np.full((720, 1280, 3), 128, np.uint8)
+    nobody, images = np.zeros((720, 1280), bool), (draw_room(1400.0), plain)
+    assert room_turns(sides, images, (nobody, nobody), PeopleBoundariesConfig()) is None
+    everybody = np.ones((720, 1280), bool)
+    images = (images[0], images[0])
+    assert room_turns(sides, images, (nobody, everybody), PeopleBoundariesConfig()) is None

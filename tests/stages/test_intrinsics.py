@@ -19,6 +19,8 @@ from multithumbs.stages import intrinsics
 from multithumbs.types import Detections, Frame, Intrinsics, Keypoints, VideoInfo
 from multithumbs.types.work import Runtime, ShotItem, Work
 
+from .drawn_room import draw_room
+
 NOBODY = Keypoints(
     uv=np.zeros((0, 23, 2)),
     confidence=np.zeros((0, 23)),
@@ -91,27 +93,6 @@ class Drawn(Unread):
 
     def frame(self, index: int) -> np.ndarray:
         return self._frames[index]
-
-
-def draw_room(focal: float, hw: tuple[int, int] = (720, 1280), yaw_deg: float = 28.0) -> np.ndarray:
-    """Chequered floor and walls, as a camera two metres above the floor sees them."""
-    height, width = hw
-    v, u = np.indices(hw) + 0.5
-    rays = np.stack([(u - width / 2) / focal, (v - height / 2) / focal, np.ones(hw)], axis=-1)
-    pitch, yaw = np.radians([10.0, yaw_deg])
-    tilt = [[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]]
-    pan = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
-    rays = rays @ (np.array(pan) @ np.array(tilt)).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = np.stack(
-            [np.where(rays[..., i] > 0, reach, -reach) / rays[..., i]
-             for i, reach in enumerate((4.0, 1.6, 5.0))], axis=-1,
-        )  # fmt: skip
-    wall = far.argmin(-1)
-    at = rays * far.min(-1)[..., None]
-    cell = np.floor(at / 0.8).astype(int)
-    across = np.where(np.arange(3) == wall[..., None], 0, cell).sum(-1)
-    return np.repeat((70 + 90 * (across % 2) + 20 * wall)[..., None], 3, axis=-1).astype(np.uint8)
 
 
 def run_room(frames: list[np.ndarray], boxes: np.ndarray | None = None) -> Intrinsics:
