@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
 from multithumbs.solvers.pose_graph_room import find_room, segments_of
@@ -106,9 +106,9 @@ def _sigma(ends: Float64[np.ndarray, "M 4"]) -> Float64[np.ndarray, " M"]:
 
 def _off(
     frame: _Frame, axes: Float64[np.ndarray, "3 3"], K: Float64[np.ndarray, "3 3"]
-) -> tuple[Float64[np.ndarray, " M"], Int64[np.ndarray, " M"], Float64[np.ndarray, "M 3"]]:
-    """How far each edge points past the vanishing point of its nearest direction (sigmas), which
-    that is, and the derivative by a small turn of the axes."""
+) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, "M 3"]]:
+    """How far each edge points past the vanishing point of its nearest direction (sigmas), and
+    the derivative by a small turn of the axes."""
     rays = np.concatenate([frame.ends.reshape(-1, 2, 2), np.ones((len(frame.ends), 2, 1))], axis=2)
     rays = rays @ np.linalg.inv(K).T
     normal = np.cross(rays[:, 0], rays[:, 1])
@@ -123,7 +123,7 @@ def _off(
     scale = 1 / (frame.sigma * across[rows, nearest])
     # n . (exp(w) a) = n . a + w . (a x n)
     turn = np.cross(axes[:, nearest].T, normal) * scale[:, None]
-    return off[rows, nearest] / frame.sigma, nearest, turn
+    return off[rows, nearest] / frame.sigma, turn
 
 
 def _weight(off: Float64[np.ndarray, " M"]) -> Float64[np.ndarray, " M"]:
@@ -140,7 +140,7 @@ def _turned(
 ) -> Float64[np.ndarray, "3 3"]:
     """The axes that agree best with the edges under one focal length."""
     for _ in range(ROUNDS):
-        off, _, turn = _off(frame, axes, K)
+        off, turn = _off(frame, axes, K)
         weight = _weight(off)
         normal = (weight[:, None] * turn).T @ turn + 1e-6 * np.eye(3)
         step = -np.linalg.solve(normal, turn.T @ (weight * off))
@@ -164,7 +164,7 @@ def _together(
         K, nudged = _pinhole(np.exp(log_focal), hw), _pinhole(np.exp(log_focal + tiny), hw)
         information, gradient, blocks = 1e-9, 0.0, []
         for frame, own in zip(frames, axes, strict=True):
-            off, _, turn = _off(frame, own, K)
+            off, turn = _off(frame, own, K)
             by_lens = (_off(frame, own, nudged)[0] - off) / tiny
             weight = _weight(off)
             normal = (weight[:, None] * turn).T @ turn + 1e-6 * np.eye(3)

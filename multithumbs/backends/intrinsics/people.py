@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from multithumbs.backends.intrinsics.assumed import pinhole
+from multithumbs.backends.intrinsics.assumed import assume, pinhole
 from multithumbs.body import load_body
-from multithumbs.config.intrinsics import PeopleIntrinsicsConfig
+from multithumbs.config.intrinsics import AssumedIntrinsicsConfig, PeopleIntrinsicsConfig
 from multithumbs.solvers.focal import estimate_focal
 from multithumbs.types import Intrinsics, Keypoints
 from multithumbs.types.work import Work
@@ -20,10 +20,10 @@ def estimate(
     if len(rows) > config.max_rows:
         rows = rows[np.linspace(0, len(rows) - 1, config.max_rows).astype(np.int64)]
     if len(rows) == 0:
-        focal = config.focal_over_diagonal * float(np.hypot(*hw))
-        return Intrinsics(
-            K=pinhole(focal, hw), source="assumed", log_focal_std=config.log_focal_std
+        prior = AssumedIntrinsicsConfig(
+            focal_over_diagonal=config.focal_over_diagonal, log_focal_std=config.log_focal_std
         )
+        return assume(prior, hw)
     model = load_body(work.body_npz, device=work.runtime.device)
     uv, confidence, xyz, xyz_confidence = (
         model.tensor(values[rows])

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Bool
 
-from multithumbs.backends.intrinsics.assumed import pinhole
+from multithumbs.backends.intrinsics.assumed import assume, pinhole
 from multithumbs.backends.straight_edges import reduced_hw, straight_edges
-from multithumbs.config.intrinsics import RoomIntrinsicsConfig
+from multithumbs.config.intrinsics import AssumedIntrinsicsConfig, RoomIntrinsicsConfig
 from multithumbs.solvers.room_focal import RoomFocal, find_room_focal
 from multithumbs.types import Detections, Intrinsics
 from multithumbs.types.work import Work
@@ -34,10 +34,10 @@ def estimate(
     if first and (not every or abs(np.log(first.focal_px / every.focal_px)) > config.max_zoom):
         found = first
     if found is None:
-        focal = config.focal_over_diagonal * float(np.hypot(*hw))
-        return Intrinsics(
-            K=pinhole(focal, hw), source="assumed", log_focal_std=config.log_focal_std
+        prior = AssumedIntrinsicsConfig(
+            focal_over_diagonal=config.focal_over_diagonal, log_focal_std=config.log_focal_std
         )
+        return assume(prior, hw)
     std = float(np.hypot(found.log_std, config.least_log_std))
     return Intrinsics(K=pinhole(found.focal_px, hw), source="estimated", log_focal_std=std)
 
