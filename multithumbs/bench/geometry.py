@@ -16,6 +16,7 @@ from multithumbs.backends.people.finish import to_people
 from multithumbs.backends.people.gaps import bridge
 from multithumbs.backends.people.gather import gather
 from multithumbs.backends.people.ground import find_ground, move
+from multithumbs.backends.people.layout import lay
 from multithumbs.backends.people.rows import Rows
 from multithumbs.bench.methods import Method
 from multithumbs.body import EMBEDDED_BODY, BodyModel
@@ -166,7 +167,8 @@ def _gathered(
     if method.post == "canonical" and len(rows):
         rows = _canonical(body, rows)
     ground = find_ground(body, rows, cameras, config.ground)
-    return to_people(body, move(body, rows, ground[rows.island]), ground)
+    rows = move(body, rows, ground[rows.island])
+    return to_people(body, *lay(body, rows, ground, cameras, config.layout))
 
 
 def _canonical(body: BodyModel, rows: Rows) -> Rows:

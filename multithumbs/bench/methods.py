@@ -52,7 +52,8 @@ class Method:
 _UNRELATED: Final = PoseGraphCamerasConfig(
     revisits=RevisitConfig(enabled=False), room=RoomConfig(enabled=False), sizes=None
 )
-_FITTED_SIZES: Final = LmPeopleConfig(gather=GatherConfig(sizes=None))
+_FITTED_SIZES: Final = GatherConfig(sizes=None)
+_SHOT_BY_SHOT: Final = LmPeopleConfig(gather=_FITTED_SIZES, layout=None)
 BY_LOOKS: Final = HungarianIdentitiesConfig(max_island_difference=0.25, min_island_texels=0.03)
 """Re-ID where no cut is related."""
 AS_PRINTED: Final = HungarianIdentitiesConfig(
@@ -103,7 +104,7 @@ METHODS: Final[dict[str, Method]] = {
             aligned_by="nothing",
             cameras=_UNRELATED,
             identities=BY_LOOKS,
-            people=_FITTED_SIZES,
+            people=_SHOT_BY_SHOT,
         ),
         Method(
             name="multishot",
@@ -111,7 +112,7 @@ METHODS: Final[dict[str, Method]] = {
             aligned_by="nothing",
             cameras=_UNRELATED,
             identities=BY_LOOKS,
-            people=_FITTED_SIZES,
+            people=_SHOT_BY_SHOT,
             post="canonical",
         ),
         replace(
@@ -126,7 +127,7 @@ METHODS: Final[dict[str, Method]] = {
             name="ours-without-sizes",
             title="sizes as each shot's fits have them",
             cameras=PoseGraphCamerasConfig(sizes=None),
-            people=_FITTED_SIZES,
+            people=LmPeopleConfig(gather=_FITTED_SIZES),
         ),
         replace(
             _OURS,

@@ -38,7 +38,7 @@ _OURS: Final = (
     "backends/alignment/*.py", "backends/boundaries/*.py", "backends/cameras/*.py",
     "backends/people/*.py", "solvers/alignment*.py", "solvers/smoothing*.py",
     "solvers/contact*.py", "solvers/pose_graph*.py", "solvers/two_view*.py", "solvers/banded.py",
-    "solvers/levenberg_marquardt.py",
+    "solvers/levenberg_marquardt.py", "solvers/island_layout.py",
 )  # fmt: skip
 """And that of all but `literal`, which is slow and must not wait for our solvers to settle."""
 

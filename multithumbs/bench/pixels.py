@@ -35,7 +35,7 @@ SUITE: Final = "pixels"
 SECONDS: Final = "seconds"
 _UNRELATED: Final = (
     "alignment.limits.max_residual_of_height=1e-9",  # no cut is believed
-    "cameras.revisits.enabled=false", "cameras.room.enabled=false",
+    "cameras.revisits.enabled=false", "cameras.room.enabled=false", "people.layout=null",
 )  # fmt: skip
 
 
@@ -65,8 +65,8 @@ _CROSS_SHOT: Final = ("boundaries", "alignment", "cameras", "identities", "peopl
 _CROSS_SHOT_CODE: Final = (
     *(f"{room}/{stage}" for room in ("backends", "config", "stages") for stage in _CROSS_SHOT),
     *(f"solvers/{name}" for name in ("alignment", "banded", "boundary", "contact", "ground",
-                                     "identity", "person_sizes", "pose_graph", "smoothing",
-                                     "two_view")),
+                                     "identity", "island_layout", "person_sizes", "pose_graph",
+                                     "smoothing", "two_view")),
     "backends/sizes", "config/sizes",
 )  # fmt: skip
 """Code that only the stages from the boundaries on follow from."""

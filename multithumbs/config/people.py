@@ -36,6 +36,18 @@ class GroundConfig(StageConfig):
     """A sole higher above the floor than this hardly counts (metres)."""
 
 
+class LayoutConfig(StageConfig):
+    """Where the worlds of islands, which nothing relates, are put: people recognised in two of
+    them stand and face as they did."""
+
+    place_std_m: float = Field(default=0.3, gt=0, le=10)
+    """How exactly they stay in their place from one to the next (metres)."""
+    walk_m_s: float = Field(default=0.6, ge=0, le=10)
+    """How much farther they may go per second out of sight (m/s)."""
+    facing_std_deg: float = Field(default=57.3, gt=0, le=360)
+    """How exactly they face as before (degrees)."""
+
+
 class VPoserArchitecture(StageConfig):
     """Sizes of VPoser v2; the defaults are those of the released checkpoint."""
 
@@ -66,6 +78,8 @@ class AdamWPeopleConfig(PosePriorConfig):
     name: Literal["adamw"] = "adamw"
     gather: GatherConfig = GatherConfig(sizes=None)
     ground: GroundConfig = GroundConfig()
+    layout: LayoutConfig | None = None
+    """Null: the origin of each island lies under its first camera."""
     smooth_weight: float = Field(default=10.0, ge=0)
     """Lambda_smooth of Eq. 9."""
     cross_weight: float = Field(default=1.0, ge=0)
@@ -84,6 +98,8 @@ class LmPeopleConfig(PosePriorConfig):
     name: Literal["lm"] = "lm"
     gather: GatherConfig = GatherConfig()
     ground: GroundConfig = GroundConfig()
+    layout: LayoutConfig | None = LayoutConfig()
+    """Null: the origin of each island lies under its first camera."""
     max_iterations: int = Field(default=12, ge=1, le=200)
     """Linearisations of each of the two rounds (without and with contact)."""
     relative_tolerance: float = Field(default=1e-2, gt=0, lt=1)

@@ -31,12 +31,13 @@ def run(
     cameras: Cameras,
     identities: Identities,
 ) -> People:
-    """Gather everyone's rows, bridge short gaps, then refine with the chosen solver."""
+    """Gather everyone's rows, bridge short gaps, refine with the chosen solver, lay islands."""
     import torch
 
     from multithumbs.backends.people.finish import to_people
     from multithumbs.backends.people.gaps import bridge
     from multithumbs.backends.people.gather import gather
+    from multithumbs.backends.people.layout import lay
     from multithumbs.body import load_body
 
     config, times = work.config, work.video.info.timestamps_s
@@ -62,4 +63,4 @@ def run(
             from multithumbs.backends.people.lm import refine
 
             rows, ground = refine(solver_body, rows, cameras, config, work.progress, vposer)
-    return to_people(body, rows, ground)
+    return to_people(body, *lay(body, rows, ground, cameras, config.layout))

@@ -222,6 +222,26 @@ def test_nothing_is_bridged_between_islands() -> None:
     assert np.array_equal(found.island, (found.frame >= 24).astype(np.int64))
 
 
+def test_people_known_from_two_islands_stand_where_they_stood() -> None:
+    data = clip()
+    island = (data.cameras.frame >= 24).astype(np.int64)
+    cameras = replace(data.cameras, island=island, island_of_shot=np.array([0, 1]))
+    data = replace(data, cameras=cameras)
+    laid, apart = solve(data), solve(data, LmPeopleConfig(layout=None))
+    assert errors(laid, data)[0] < 0.4 * errors(apart, data)[0]
+    # Shot by shot nothing changes but the place: the same bodies, as the cameras see them.
+    np.testing.assert_array_equal(laid.pose[:, 1:], apart.pose[:, 1:])
+    cam_from_ground = [
+        np.linalg.inv(found.ground_from_world[found.island] @ cameras.world_from_cam[found.frame])
+        for found in (laid, apart)
+    ]
+    seen = [
+        np.einsum("nij,nkj->nki", to_cam[:, :3, :3], found.joints_ground) + to_cam[:, None, :3, 3]
+        for to_cam, found in zip(cam_from_ground, (laid, apart), strict=True)
+    ]
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-9)
+
+
 def test_of_two_rows_of_one_person_in_one_frame_the_better_stays() -> None:
     data = clip()
     # Both tracks of the first shot are said to be person 0; track 1 is less confident.
