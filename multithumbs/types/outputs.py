@@ -18,8 +18,8 @@ ISLAND_GAP_M = 2.0
 class Result:
     """Everyone's motion and every camera, as `result.npz` holds them.
 
-    ``world`` here is the `ground` frame of each island: metres, +y up, floor at y = 0. Rows of
-    different islands share no space. Rows are sorted by person, then frame.
+    ``world`` here is the `ground` frame of each island: metres, +y up, floor at y = 0. How
+    different islands lie to each other is a guess. Rows are sorted by person, then frame.
     """
 
     person: Int64[np.ndarray, " N"]
