@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from multithumbs.backends.people.ground import move
 from multithumbs.backends.people.rows import Rows
 from multithumbs.body import BodyModel
+from multithumbs.body.placement import rest_pelvis
 from multithumbs.config.people import LayoutConfig
 from multithumbs.solvers.island_layout import Standing, lay_islands
 from multithumbs.types import Cameras
@@ -25,13 +26,12 @@ def lay(
     """
     if config is None or len(ground_from_world) < 2:
         return rows, ground_from_world
-    rest = body.rest_joints(body.tensor(rows.betas))[:, 0].numpy(force=True)
     forward = Rotation.from_rotvec(rows.pose[:, 0]).as_matrix()[:, :, 2]
     standing = Standing(
         person=rows.person,
         island=rows.island,
         time_s=rows.time_s,
-        place=_on_floor(rows.transl + rest),
+        place=_on_floor(rows.transl + rest_pelvis(body, rows.betas)),
         facing=_on_floor(forward),
     )
     centre = (ground_from_world[cameras.island] @ cameras.world_from_cam)[:, :3, 3]
