@@ -58,6 +58,7 @@ BY_LOOKS: Final = HungarianIdentitiesConfig(max_island_difference=0.25, min_isla
 """Re-ID where no cut is related."""
 AS_PRINTED: Final = HungarianIdentitiesConfig(
     appearance_weight=0.2,
+    pose_beside_looks=True,
     texture_cell=1,
     part_factor=0.0,
     reach=1.0,
@@ -70,9 +71,10 @@ AS_PRINTED: Final = HungarianIdentitiesConfig(
     across_islands=False,
 )
 """Re-ID of the paper: Eq. 7-8, pairs beyond tau dropped."""
-_DISTANCE: Final = HungarianIdentitiesConfig(
-    appearance_weight=0.0, max_absent_difference=1.0, pose_weight=0.0, across_islands=False
+_BLIND: Final = HungarianIdentitiesConfig(
+    appearance_weight=0.0, max_absent_difference=1.0, across_islands=False
 )
+_DISTANCE: Final = _BLIND.model_copy(update={"pose_weight": 0.0})
 
 _PAPER_SCALE: Final = VggtBoundariesConfig(
     scale="paper", max_log_spread=5.0, common_place=CommonPlaceConfig(required=False)
@@ -148,6 +150,13 @@ METHODS: Final[dict[str, Method]] = {
             title="ours, Re-ID by distance and appearance",
             identities=HungarianIdentitiesConfig(pose_weight=0.0),
         ),
+        replace(
+            _OURS,
+            name="reid-distance-pose",
+            title="ours, Re-ID by distance and pose",
+            identities=_BLIND,
+        ),
     )
 }
-"""By name, in the order of the tables. ``ours`` is Re-ID by distance, appearance and pose."""
+"""By name, in the order of the tables. ``ours`` is Re-ID by distance and appearance, and by pose
+where looks are unknown."""

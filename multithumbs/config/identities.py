@@ -22,6 +22,9 @@ class RecognitionConfig(StageConfig):
     paper's 0.2 is of its own textures; with ours it would move a link by two centimetres."""
     pose_weight: float = Field(default=0.35, ge=0, le=100)
     """Weight of P, the mean rotation difference in radians over joints visible in both."""
+    pose_beside_looks: bool = False
+    """Whether P counts where A is known too, as in the paper. There it tells nobody apart whom
+    looks do not; two people who stand about are posed alike."""
     max_distance_m: float = Field(default=1.0, gt=0, le=100)
     """The distance that counts as one in Eq. 8 (the paper's tau), metres."""
     reach: float = Field(default=1.5, ge=1, le=100)

@@ -260,13 +260,22 @@ def test_someone_who_runs_may_be_farther_off_after_an_absence():
     assert identify([30, 60], [Seen(0, 0, 30, (0, 0, 5)), back])[0] == [0, 1]
 
 
-def test_appearance_and_pose_decide_between_places_that_are_equally_near():
+def test_appearance_decides_between_places_that_are_equally_near():
     people = [Seen(0, 0, 30, (-0.3, 0, 5)), Seen(0, 0, 30, (0.3, 0, 5), BLUE)]
     after = [Seen(1, 30, 60, (0, 0, 5.3), BLUE), Seen(1, 30, 60, (0, 0, 4.7))]
     assert identify([30, 60], people + after)[0] == [0, 1, 1, 0]
-    people = [Seen(0, 0, 30, (-0.3, 0, 5)), Seen(0, 0, 30, (0.3, 0, 5), pose_rad=0.6)]
-    after = [Seen(1, 30, 60, (0, 0, 5.3), pose_rad=0.6), Seen(1, 30, 60, (0, 0, 4.7))]
-    assert identify([30, 60], people + after)[0] == [0, 1, 1, 0]
+
+
+def test_pose_decides_where_looks_do_not_count():
+    blind = HungarianIdentitiesConfig(appearance_weight=0.0)
+    posed, near = 0.6, 0.02
+    people = [Seen(0, 0, 30, (-0.3, 0, 5)), Seen(0, 0, 30, (0.3, 0, 5), pose_rad=posed)]
+    after = [Seen(1, 30, 60, (-near, 0, 5), pose_rad=posed), Seen(1, 30, 60, (near, 0, 5))]
+    tracks = people + after
+    assert identify([30, 60], tracks, config=blind)[0] == [0, 1, 1, 0]
+    assert identify([30, 60], tracks)[0] == [0, 1, 0, 1]
+    paper = HungarianIdentitiesConfig(pose_beside_looks=True)
+    assert identify([30, 60], tracks, config=paper)[0] == [0, 1, 1, 0]
 
 
 def test_people_absent_for_a_shot_come_back_as_themselves():

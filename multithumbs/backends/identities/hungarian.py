@@ -166,7 +166,8 @@ def _world_costs(
             unknown = np.isnan(difference[i, j])
             unlike = config.unknown_difference if unknown else float(difference[i, j])
             posed = config.unknown_pose_rad
-            if not absent:
+            looks_tell = config.appearance_weight > 0 and not unknown
+            if not absent and (config.pose_beside_looks or not looks_tell):
                 posed = _pose(latest[1], sighting.first, config)
             # A wider tolerance makes metres count less: tau stays tau.
             metres = distance[i, j] * config.max_distance_m / limit
