@@ -54,7 +54,7 @@ _UNRELATED: Final = PoseGraphCamerasConfig(
 )
 _FITTED_SIZES: Final = GatherConfig(sizes=None)
 _SHOT_BY_SHOT: Final = LmPeopleConfig(gather=_FITTED_SIZES, layout=None)
-BY_LOOKS: Final = HungarianIdentitiesConfig(max_island_difference=0.25, min_island_texels=0.03)
+BY_LOOKS: Final = HungarianIdentitiesConfig(max_island_difference=0.25)
 """Re-ID where no cut is related."""
 AS_PRINTED: Final = HungarianIdentitiesConfig(
     appearance_weight=0.2,
@@ -133,14 +133,20 @@ METHODS: Final[dict[str, Method]] = {
         ),
         replace(
             _OURS,
+            name="ours-without-together",
+            title="Algorithm 1 on the scene as it was reconstructed: no cut checked or rescued",
+            alignment=LmAlignmentConfig(together=TogetherConfig(enabled=False)),
+        ),
+        replace(
+            _OURS,
             name="ours-without-stages",
-            title="Algorithm 1's last stage alone",
+            title="ours-without-together, and Algorithm 1's last stage alone",
             aligned_by="one-stage",
         ),
         replace(
             _OURS,
             name="ours-without-alignment",
-            title="bodies where the boundary scene's cameras put them",
+            title="ours-without-together, and bodies where the scene's cameras put them",
             aligned_by="scene",
         ),
         replace(_OURS, name="reid-distance", title="ours, Re-ID by distance", identities=_DISTANCE),
@@ -155,6 +161,12 @@ METHODS: Final[dict[str, Method]] = {
             name="reid-distance-pose",
             title="ours, Re-ID by distance and pose",
             identities=_BLIND,
+        ),
+        replace(
+            _OURS,
+            name="reid-distance-appearance-pose",
+            title="ours, Re-ID by distance, appearance and always by pose",
+            identities=HungarianIdentitiesConfig(pose_beside_looks=True),
         ),
     )
 }

@@ -36,6 +36,7 @@ SECONDS: Final = "seconds"
 _UNRELATED: Final = (
     "alignment.limits.max_residual_of_height=1e-9",  # no cut is believed
     "cameras.revisits.enabled=false", "cameras.room.enabled=false", "people.layout=null",
+    "cameras.sizes=null", "people.gather.sizes=null",
 )  # fmt: skip
 
 
