@@ -1,11 +1,14 @@
 """A clock and a memory gauge for solvers, on a CPU or a CUDA device."""
 
+import ctypes
+import gc
 import resource
 import threading
 import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 
 from multithumbs.errors import BackendUnavailable
@@ -39,6 +42,7 @@ class Peak:
 
     def __init__(self, device: torch.device) -> None:
         self.megabytes = 0.0
+        """NaN where the kernel does not tell."""
         self._device = device
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -49,6 +53,7 @@ class Peak:
             torch.cuda.reset_peak_memory_stats(self._device)
             self._start = torch.cuda.memory_allocated(self._device) / 2**20
         else:
+            _return_freed_pages()
             self._start = _resident_mb()
             self._thread.start()
         return self
@@ -60,10 +65,23 @@ class Peak:
         else:
             self._done.set()
             self._thread.join()
+            self._sample()
 
     def _watch(self) -> None:
         while not self._done.wait(_SAMPLE_S):
-            self.megabytes = max(self.megabytes, _resident_mb() - self._start)
+            self._sample()
+
+    def _sample(self) -> None:
+        self.megabytes = float(np.maximum(self.megabytes, _resident_mb() - self._start))
+
+
+def _return_freed_pages() -> None:
+    """Or what a block takes of them again would not show."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # not glibc
+        return
 
 
 def _resident_mb() -> float:

@@ -31,7 +31,9 @@ _EVERY: Final = (
     "backends/people/ground.py", "backends/people/finish.py", "backends/people/adamw.py",
     "solvers/alignment.py", "solvers/alignment_adamw.py", "solvers/smoothing_adamw.py",
     "solvers/boundary_scale.py", "solvers/pose_graph.py", "solvers/identity_*.py",
-    "solvers/priors.py", "solvers/ground.py", "backends/sizes.py", "solvers/person_sizes.py",
+    "backends/room_view.py", "backends/straight_edges.py", "backends/odometry/people_mask.py",
+    "export/result.py", "solvers/priors.py", "solvers/ground.py",
+    "backends/sizes.py", "solvers/person_sizes.py",
 )  # fmt: skip
 """Code that every method's results follow from."""
 _OURS: Final = (
@@ -110,8 +112,9 @@ def _solved(
         except Exception as failure:  # noqa: BLE001 - a failed case is a row, not the end
             error = f"{type(failure).__name__}: {failure}"
         known = {"key": key, SECONDS: time.perf_counter() - began, "error": error}
-        with replacing(stamp) as temporary:
-            temporary.write_text(json.dumps(known) + "\n", encoding="utf-8")
+        if not error:  # a failure is tried again
+            with replacing(stamp) as temporary:
+                temporary.write_text(json.dumps(known) + "\n", encoding="utf-8")
     report(f"{stem}: {known['error'] or format(known[SECONDS], '.1f') + ' s'}")
     if known["error"]:
         return str(known["error"])

@@ -102,8 +102,8 @@ def alignment_rows(cuts: int, device: str, report: Report) -> list[TableRow]:
         found = {}
         for name, config in solvers.items():
             solved = [_solve(group, config) for group in groups if group]
-            # Of cuts at once each has its share of the time.
-            seconds = np.array([s / len(loss) for s, loss in solved for _ in loss])
+            # Of cuts at once each has its share of the time, which was taken once.
+            seconds = np.array([s / len(loss) for s, loss in solved])
             found[name] = seconds, np.array([value for _, loss in solved for value in loss])
             report(f"{scene}, {name}: {seconds.sum():.3f} s")
         literal_s, literal_loss = found["adamw"]

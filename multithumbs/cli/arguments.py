@@ -169,7 +169,7 @@ def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
             suite.add_argument("--seeds", type=_count, default=1, metavar="N", help="per scene")
             suite.add_argument(
                 "--first-seed", type=_index, default=1, metavar="N",
-                help="default: 1; scenes of seed 0 were looked at during development",
+                help="default: 1; docs/results.md lists the seeds that were developed on",
             )  # fmt: skip
         if name == "speed":
             suite.add_argument("--cuts", type=_count, default=5, metavar="N")

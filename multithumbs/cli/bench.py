@@ -17,6 +17,7 @@ def bench(arguments: argparse.Namespace) -> int:
     from multithumbs.bench import oracle, pixels, speed
     from multithumbs.bench.provenance import provenance
     from multithumbs.evaluation.tables import ALL, check_writable, save_tables
+    from multithumbs.evaluation.tracking_scores import require_motmetrics
 
     console = answers()
     report: Callable[[str], None] = console.print
@@ -33,6 +34,7 @@ def bench(arguments: argparse.Namespace) -> int:
             cuts=arguments.cuts, most=arguments.rows, device=arguments.device, report=report
         )
     else:
+        require_motmetrics()
         suites = {"oracle": oracle.run_oracle, "pixels": pixels.run_pixels}
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         detail = f"seeds {seeds[0]} to {seeds[-1]}"

@@ -61,6 +61,17 @@ def score_cuts(
     return tuple(scores)
 
 
+def places_split(predicted: Scene, true: Scene) -> int:
+    """Into how many worlds too many the true places fall, where somebody is in sight.
+
+    A place that is left and returned to counts as one: a shot of another place, or of nobody,
+    between two shots must not part them.
+    """
+    frame = np.intersect1d(true.frame[true.seen], predicted.camera_frame)
+    place, world = (scene.space[scene.camera_of(frame)] for scene in (true, predicted))
+    return len(np.unique(np.stack([place, world]), axis=1).T) - len(np.unique(place))
+
+
 def _shot(scene: Scene, frame: int) -> int:
     return int(scene.shot_of(np.array([frame]))[0])
 

@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int64
 
 from multithumbs.body import BodyModel
 from multithumbs.evaluation import metrics
+from multithumbs.evaluation.camera_scores import places_split
 from multithumbs.evaluation.camera_space_scores import (
     Vertices,
     camera_space_scores,
@@ -51,6 +52,7 @@ UNITS: Final[dict[str, str]] = {
     "recall": "%",
     "cuts_unlinked": "count",
     "cuts_wrongly_linked": "count",
+    "places_split": "count",
 }
 """Of the table's metrics, in its order."""
 
@@ -119,6 +121,7 @@ def scene_scores(
         "recall": None if found.recall is None else 100 * found.recall,
         "cuts_unlinked": float(found.cuts_unlinked),
         "cuts_wrongly_linked": float(found.cuts_wrongly_linked),
+        "places_split": float(places_split(predicted, true)),
     }
 
 

@@ -14,6 +14,7 @@ there is no HOTA, and a warning says so.
 """
 
 import contextlib
+import importlib.util
 import io
 import logging
 from collections.abc import Mapping
@@ -86,14 +87,17 @@ def demanded(predicted: Scene, true: Scene, hw: tuple[int, int]) -> list[FramePe
     return frames
 
 
+def require_motmetrics() -> None:
+    """Raises BackendUnavailable without it; to be asked before the hours that it would cost."""
+    if importlib.util.find_spec("motmetrics") is None:
+        raise BackendUnavailable("IDF1 and MOTA need motmetrics; pip install 'multithumbs[bench]'")
+
+
 def clear_and_identity(frames: list[FramePeople]) -> tuple[float, float]:
     """IDF1 and MOTA, percent, by `motmetrics`."""
-    try:
-        import motmetrics
-    except ImportError as error:
-        raise BackendUnavailable(
-            "IDF1 and MOTA need motmetrics; pip install 'multithumbs[bench]'"
-        ) from error
+    require_motmetrics()
+    import motmetrics
+
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for frame in frames:
         close = np.where(frame.distance <= GATE, frame.distance, np.nan)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from multithumbs.errors import ConfigError
+from multithumbs.evaluation.camera_scores import places_split
 from multithumbs.evaluation.matching import match
 from multithumbs.evaluation.scene import Scene
 from multithumbs.evaluation.score import save_score, score, score_scenes
@@ -164,6 +165,17 @@ def test_an_unlinked_cut_has_no_camera_error_but_costs_in_the_world(true, body):
     elsewhere = change(true, space=cameras.astype(np.int64))
     assert scored(true, elsewhere, body).cuts_wrongly_linked == 1
     assert scored(predicted, elsewhere, body).cuts_unlinked == 0
+
+
+def test_a_place_returned_to_is_one_place_whatever_is_between(true):
+    there, elsewhere = true.camera_frame < 6, (true.camera_frame >= 6) & (true.camera_frame < 12)
+    back = true.camera_frame >= 12
+    truth = change(true, space=elsewhere.astype(np.int64))
+    assert places_split(change(true, space=there + 2 * elsewhere + back), truth) == 0
+    assert places_split(change(true, space=there + 2 * elsewhere + 3 * back), truth) == 1
+    assert places_split(change(true, space=np.zeros_like(true.space)), truth) == 0
+    unseen = change(truth, seen=truth.frame < 12)
+    assert places_split(change(true, space=there + 2 * elsewhere + 3 * back), unseen) == 0
 
 
 def test_cuts_missed_and_invented(true, body):

@@ -1,10 +1,12 @@
 """Tracking scores on people whose identities are known by heart."""
 
 import dataclasses
+import importlib.util
 
 import numpy as np
 import pytest
 
+from multithumbs.cli.main import main
 from multithumbs.evaluation.scene import Scene
 from multithumbs.evaluation.tracking_scores import (
     FramePeople,
@@ -82,3 +84,11 @@ def test_scenes_give_the_frames(two_shots):
     assert all(frame.true_id.tolist() == [0] for frame in frames)
     assert all(frame.predicted_id.tolist() == [0] for frame in frames)
     assert tracking_scores(true, dataclasses.replace(true, seen=true.person < 0), HW) is None
+
+
+def test_a_bench_without_motmetrics_says_so_before_it_begins(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    out = tmp_path / "out"
+    assert main(["bench", "oracle", "--scenes", "dialogue", "--out", str(out)]) == 4
+    assert "pip install 'multithumbs[bench]'" in capsys.readouterr().err
+    assert not list(out.glob("results/*"))

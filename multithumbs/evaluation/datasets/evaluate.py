@@ -11,6 +11,7 @@ from multithumbs.evaluation.datasets.options import Options
 from multithumbs.evaluation.datasets.registry import Dataset, load_sequence
 from multithumbs.evaluation.datasets.scoring import Prediction, Sights, scores_of
 from multithumbs.evaluation.datasets.sequence import EvalSequence
+from multithumbs.evaluation.tracking_scores import require_motmetrics
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ def evaluate(
         say(f"sequence {number} of {len(sequences)}: {name}")
         try:
             sequence = load_sequence(dataset, name, path, options)
+            if sequence.truth is not None:
+                require_motmetrics()
             prediction, sights = predict(sequence)
             scores[name] = scores_of(prediction, sequence, sights)
         except MultithumbsError as error:
