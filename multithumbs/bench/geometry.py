@@ -141,11 +141,10 @@ def align(method: Method, clip: ClipOracle, cut: int, body: BodyModel) -> Alignm
     """Boundary scene and alignment of one cut."""
     limits = method.alignment.limits
     sides = _sides(clip, cut, limits.window_frames, limits.min_keypoint_confidence)
-    if method.aligned_by == "nothing":
+    if not method.related:
         return algorithm1.failed(vggt.failed(sides, ""), "this method relates no cuts")
     scene = boundary_scene(method, clip, cut, body)
-    stages = {"stages": (1, 2, 3), "one-stage": (3,), "scene": ()}[method.aligned_by]
-    return algorithm1.align(sides, scene, body, method.alignment, stages=stages)
+    return algorithm1.align(sides, scene, body, method.alignment)
 
 
 def _gathered(

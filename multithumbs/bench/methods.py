@@ -25,8 +25,6 @@ from multithumbs.config.people import (
     PeopleConfig,
 )
 
-AlignedBy = Literal["stages", "one-stage", "scene", "nothing"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
@@ -35,10 +33,8 @@ class Method:
     name: str
     title: str
     """One line for the reader of a table."""
-    aligned_by: AlignedBy = "stages"
-    """``stages``: Algorithm 1; ``one-stage``: its last stage alone, from the monocular places;
-    ``scene``: bodies stay where the boundary scene's cameras put them; ``nothing``: no cut is
-    related at all."""
+    related: bool = True
+    """Whether any cut is."""
     alignment: AlignmentConfig = field(default_factory=LmAlignmentConfig)
     boundaries: VggtBoundariesConfig = field(default_factory=VggtBoundariesConfig)
     """What is made of a reconstruction; its network is what an oracle replaces."""
@@ -71,14 +67,18 @@ AS_PRINTED: Final = HungarianIdentitiesConfig(
     across_islands=False,
 )
 """Re-ID of the paper: Eq. 7-8, pairs beyond tau dropped."""
-_BLIND: Final = HungarianIdentitiesConfig(
+BLIND: Final = HungarianIdentitiesConfig(
     appearance_weight=0.0, max_absent_difference=1.0, across_islands=False
 )
-_DISTANCE: Final = _BLIND.model_copy(update={"pose_weight": 0.0})
+"""Re-ID by distance and pose."""
+DISTANCE: Final = BLIND.model_copy(update={"pose_weight": 0.0})
+"""Re-ID by distance alone."""
 
 _PAPER_SCALE: Final = VggtBoundariesConfig(
     scale="paper", max_log_spread=5.0, common_place=CommonPlaceConfig(required=False)
 )
+
+_ALONE: Final = LmAlignmentConfig(together=TogetherConfig(enabled=False))
 
 _OURS: Final = Method(
     name="ours",
@@ -103,7 +103,7 @@ METHODS: Final[dict[str, Method]] = {
         Method(
             name="single-shot",
             title="no cross-shot step; people joined by appearance alone",
-            aligned_by="nothing",
+            related=False,
             cameras=_UNRELATED,
             identities=BY_LOOKS,
             people=_SHOT_BY_SHOT,
@@ -111,7 +111,7 @@ METHODS: Final[dict[str, Method]] = {
         Method(
             name="multishot",
             title="Pavlakos et al. 2022, Eq. 1-3: smooth canonical bodies, person by person",
-            aligned_by="nothing",
+            related=False,
             cameras=_UNRELATED,
             identities=BY_LOOKS,
             people=_SHOT_BY_SHOT,
@@ -135,21 +135,21 @@ METHODS: Final[dict[str, Method]] = {
             _OURS,
             name="ours-without-together",
             title="Algorithm 1 on the scene as it was reconstructed: no cut checked or rescued",
-            alignment=LmAlignmentConfig(together=TogetherConfig(enabled=False)),
+            alignment=_ALONE,
         ),
         replace(
             _OURS,
             name="ours-without-stages",
             title="ours-without-together, and Algorithm 1's last stage alone",
-            aligned_by="one-stage",
+            alignment=_ALONE.model_copy(update={"stages": (3,)}),
         ),
         replace(
             _OURS,
             name="ours-without-alignment",
             title="ours-without-together, and bodies where the scene's cameras put them",
-            aligned_by="scene",
+            alignment=_ALONE.model_copy(update={"stages": ()}),
         ),
-        replace(_OURS, name="reid-distance", title="ours, Re-ID by distance", identities=_DISTANCE),
+        replace(_OURS, name="reid-distance", title="ours, Re-ID by distance", identities=DISTANCE),
         replace(
             _OURS,
             name="reid-distance-appearance",
@@ -160,7 +160,7 @@ METHODS: Final[dict[str, Method]] = {
             _OURS,
             name="reid-distance-pose",
             title="ours, Re-ID by distance and pose",
-            identities=_BLIND,
+            identities=BLIND,
         ),
         replace(
             _OURS,

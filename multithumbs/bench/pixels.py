@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from multithumbs.bench.methods import AS_PRINTED, BY_LOOKS
+from multithumbs.bench.methods import AS_PRINTED, BLIND, BY_LOOKS, DISTANCE
 from multithumbs.bench.oracle import choose
 from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
 from multithumbs.config.compose import dump, load_config
@@ -52,9 +52,19 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "single-shot": (*_UNRELATED, *_overrides(BY_LOOKS)),
     "ours-without-cameras": ("cameras=literal",),
+    "ours-without-post": ("people.refine=false",),
+    "ours-without-sizes": ("cameras.sizes=null", "people.gather.sizes=null"),
+    "ours-without-stages": ("alignment.stages=[3]",),
+    "ours-without-alignment": ("alignment.stages=[]",),
+    "reid-distance": _overrides(DISTANCE),
+    "reid-distance-pose": _overrides(BLIND),
 }  # fmt: skip
 """What each method overrides in the default configuration."""
-_ORDER: Final = ("ours", "single-shot", "ours-without-cameras", "literal")
+_ORDER: Final = (
+    "ours", "ours-without-post", "reid-distance-pose", "reid-distance", "ours-without-sizes",
+    "ours-without-cameras", "ours-without-stages", "ours-without-alignment", "single-shot",
+    "literal",
+)  # fmt: skip
 """In which they run: neighbours share the most stages."""
 _LEAN: Final = ("outputs.overlay.enabled=false", "outputs.world.enabled=false")
 _UNITS: Final = UNITS | {"precision": "%", SECONDS: "s"}

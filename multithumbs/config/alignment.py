@@ -98,7 +98,15 @@ class TogetherConfig(StageConfig):
     """Levenberg-Marquardt iterations of one adjustment."""
 
 
-class LmAlignmentConfig(StageConfig):
+class Algorithm1Config(StageConfig):
+    """Which of Algorithm 1 is done."""
+
+    stages: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
+    """Its stages; fewer are for ablations. Without the first, bodies begin where their own
+    cameras put them; without any they stay there."""
+
+
+class LmAlignmentConfig(Algorithm1Config):
     """Eq. 1-5 by Levenberg-Marquardt, with two terms and one weight of ours.
 
     With pixels as its unit L_2D outweighs everything, and only L_depth ties the cameras to the
@@ -125,7 +133,7 @@ class LmAlignmentConfig(StageConfig):
     """A stage ends once an iteration lowers the loss by less than this fraction."""
 
 
-class AdamWAlignmentConfig(StageConfig):
+class AdamWAlignmentConfig(Algorithm1Config):
     """Algorithm 1 literally. Its learning rates are not published; these are ours."""
 
     name: Literal["adamw"] = "adamw"

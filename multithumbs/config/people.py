@@ -57,13 +57,15 @@ class VPoserArchitecture(StageConfig):
     """Numbers that describe a pose."""
 
 
-class PosePriorConfig(StageConfig):
-    """What says how likely a pose is."""
+class RefinementConfig(StageConfig):
+    """What every solver of post-processing has."""
 
+    refine: bool = True
+    """Whether it is done; if not, people move as they were gathered (Table 3, w/o post)."""
     pose_prior: Literal["limits", "vposer"] = "limits"
-    """`vposer` is the paper's (a checkpoint for non-commercial research). `limits` needs none:
-    `adamw` then charges what passes a joint's limits, and `lm` keeps to the monocular fits, which
-    obey them already."""
+    """What says how likely a pose is. `vposer` is the paper's (a checkpoint for non-commercial
+    research). `limits` needs none: `adamw` then charges what passes a joint's limits, and `lm`
+    keeps to the monocular fits, which obey them already."""
     vposer: VPoserArchitecture = VPoserArchitecture()
 
     @property
@@ -72,7 +74,7 @@ class PosePriorConfig(StageConfig):
         return ("vposer",) if self.pose_prior == "vposer" else ()
 
 
-class AdamWPeopleConfig(PosePriorConfig):
+class AdamWPeopleConfig(RefinementConfig):
     """The paper's Eq. 9-11 as printed. There is no data term away from the cuts."""
 
     name: Literal["adamw"] = "adamw"
@@ -92,7 +94,7 @@ class AdamWPeopleConfig(PosePriorConfig):
     """Of AdamW; 0 because a decay would pull people to the origin."""
 
 
-class LmPeopleConfig(PosePriorConfig):
+class LmPeopleConfig(RefinementConfig):
     """Reprojection in every frame, acceleration, contact, one shape; sparse least squares."""
 
     name: Literal["lm"] = "lm"

@@ -37,6 +37,7 @@ def run(
     from multithumbs.backends.people.finish import to_people
     from multithumbs.backends.people.gaps import bridge
     from multithumbs.backends.people.gather import gather
+    from multithumbs.backends.people.ground import find_ground, move
     from multithumbs.backends.people.layout import lay
     from multithumbs.body import load_body
 
@@ -49,6 +50,10 @@ def run(
         config.gather,
     )  # fmt: skip
     rows = bridge(rows, cameras, times, config.gather)
+    if not config.refine:
+        ground = find_ground(body, rows, cameras, config.ground)
+        rows = move(body, rows, ground[rows.island])
+        return to_people(body, *lay(body, rows, ground, cameras, config.layout))
     vposer = None
     if config.pose_prior == "vposer":
         from multithumbs.backends.people.latent import load_vposer

@@ -3,11 +3,14 @@
 import pytest
 
 from multithumbs.bench import pixels
+from multithumbs.config.compose import load_config
 from multithumbs.errors import ConfigError, VideoError
 from multithumbs.export.result import save_result
 from multithumbs.pipeline import Run
 from multithumbs.synth.truth import Truth
 from multithumbs.types.outputs import StageSummary, Summary
+
+FOUR = ["ours", "single-shot", "ours-without-cameras", "literal"]
 
 
 def summary():
@@ -57,7 +60,7 @@ class Precise:
 
 
 def run(out, **choice):
-    return pixels.run_pixels(out, scenes=["zoom"], **choice)
+    return pixels.run_pixels(out, scenes=["zoom"], **({"methods": FOUR} | choice))
 
 
 def means(rows, method):
@@ -69,12 +72,12 @@ def test_methods_share_a_folder_and_neighbours_their_stages(suite, tmp_path):
     assert suite.rendered == ["zoom"]
     assert suite.calls == [
         ("lm", "pose_graph", ()),
-        ("lm", "pose_graph", ()),
         ("lm", "literal", ()),
+        ("lm", "pose_graph", ()),
         ("adamw", "literal", ()),
     ]
     assert len(list((tmp_path / "runs").iterdir())) == 1
-    for method in pixels.METHODS:
+    for method in FOUR:
         found = means(rows, method)
         assert (found["ate"], found["precision"]) == (0.25, 50.0)
         assert found["seconds"] == 3.0, "what the stages took, whichever run computed them"
@@ -140,3 +143,14 @@ def test_unknown_names_list_the_known_ones(tmp_path):
         pixels.run_pixels(tmp_path, scenes=["dialog"])
     with pytest.raises(ConfigError, match=r"no method 'mine'; expected ours"):
         pixels.run_pixels(tmp_path, methods=["mine"])
+
+
+def test_every_method_is_a_configuration_and_has_its_turn():
+    assert set(pixels._ORDER) == set(pixels.METHODS)
+    found = {name: load_config([*overrides]) for name, overrides in pixels.METHODS.items()}
+    assert found["ours-without-stages"].alignment.stages == (3,)
+    assert found["ours-without-alignment"].alignment.stages == ()
+    assert not found["ours-without-post"].people.refine
+    assert found["single-shot"].people.gather.sizes is None
+    assert found["reid-distance"].identities.pose_weight == 0
+    assert found["reid-distance-pose"].identities.pose_weight > 0

@@ -67,6 +67,22 @@ def test_everyone_of_both_sides_stands_in_the_scene(body, cut, scene, config):
     np.testing.assert_allclose(posed.joints.numpy(), aligned.joints_scene, atol=1e-8)
 
 
+@SOLVERS
+def test_fewer_stages_move_less(cut, scene, config):
+    by_stages = {
+        stages: align(cut, scene, config.model_copy(update={"stages": stages}))
+        for stages in ((1, 2, 3), (3,), ())
+    }
+    still = by_stages[()]
+    fits = np.concatenate(
+        [cut.sides[side].bodies.joints_cam[still.row[still.side == side]] for side in range(2)]
+    )
+    seen = still.side == 0
+    np.testing.assert_allclose(still.joints_scene[seen], fits[seen], atol=1e-3)
+    assert by_stages[1, 2, 3].loss < by_stages[()].loss
+    assert by_stages[3,].loss < by_stages[()].loss
+
+
 def test_the_same_input_gives_the_same_bits(cut, scene):
     first, second = (align(cut, scene, LmAlignmentConfig()) for _ in range(2))
     assert np.array_equal(first.joints_scene, second.joints_scene)

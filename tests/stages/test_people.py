@@ -12,7 +12,7 @@ import torch
 
 from multithumbs.backends.people.pieces import blend, cut_into_pieces
 from multithumbs.body import EMBEDDED_BODY, BodyModel, load_body
-from multithumbs.config.people import AdamWPeopleConfig, LmPeopleConfig, PeopleConfig
+from multithumbs.config.people import AdamWPeopleConfig, GatherConfig, LmPeopleConfig, PeopleConfig
 from multithumbs.evaluation.metrics import accel_mps2, w_mpjpe_mm
 from multithumbs.stages import people
 from multithumbs.synth.appearance import Outfit
@@ -153,6 +153,15 @@ def test_least_squares_beats_its_input_and_the_papers_form() -> None:
     found = errors(solved(), clip())
     assert found[0] < 0.8 * min(paper[0], unchanged[0])
     assert found[1] < 0.2 * min(paper[1], unchanged[1])
+
+
+@pytest.mark.parametrize("kind", [LmPeopleConfig, AdamWPeopleConfig])
+def test_what_is_not_refined_is_as_it_was_gathered(kind: type[PeopleConfig]) -> None:
+    data, gather = clip(), GatherConfig()
+    unchanged = AdamWPeopleConfig(iterations=1, learning_rate=1e-9, gather=gather)
+    expected = solve(data, unchanged)
+    found = solve(data, kind(refine=False, gather=gather))
+    np.testing.assert_allclose(found.joints_ground, expected.joints_ground, atol=1e-4)
 
 
 def test_without_noise_everyone_stays_where_they_are() -> None:

@@ -25,18 +25,12 @@ def align(
     scene: BoundaryScene,
     body: BodyModel,
     config: SolverConfig,
-    *,
-    stages: Collection[int] = (1, 2, 3),
 ) -> Alignment:
-    """Bodies and cameras of both boundary frames in one metric space, or FAILED and why.
-
-    ``stages``: those of Algorithm 1 that are done (others than all three are for ablations).
-    Without the first, bodies begin where their own cameras put them.
-    """
+    """Bodies and cameras of both boundary frames in one metric space, or FAILED and why."""
     # A reconstruction has a lens of its own; bodies must project where the fits had them.
     sides = (through_lens(sides[0], scene.K[0]), through_lens(sides[1], scene.K[1]))
     size = None
-    if isinstance(config, LmAlignmentConfig) and config.together.enabled and len(stages) == 3:
+    if isinstance(config, LmAlignmentConfig) and config.together.enabled:
         scene, size = stand_together(sides, scene, body, config.together)
     if scene.status is CutStatus.FAILED:
         return failed(scene, scene.reason)
@@ -45,8 +39,8 @@ def align(
     people = pose_people(sides, scene.pair, body, config.objective, size)
     problem = build_problem(people, sides, scene, config.objective)
     trusted = without_outliers(problem, people, config)
-    begin = start if 1 in stages else unmoved
-    state = solve(trusted, begin(people, problem, scene), config, stages=stages)
+    begin = start if 1 in config.stages else unmoved
+    state = solve(trusted, begin(people, problem, scene), config, stages=config.stages)
     weights = stage3_weights(config)
     anchor = rigid.inverse(metric_cameras(scene, people.uv))
     with torch.no_grad():
