@@ -72,6 +72,7 @@ class Peak:
             self._sample()
 
     def _sample(self) -> None:
+        # Unlike max, this keeps NaN.
         self.megabytes = float(np.maximum(self.megabytes, _resident_mb() - self._start))
 
 

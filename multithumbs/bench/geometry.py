@@ -15,7 +15,7 @@ from multithumbs.backends.boundaries.vggt_views import Views
 from multithumbs.backends.people.finish import to_people
 from multithumbs.backends.people.gaps import bridge
 from multithumbs.backends.people.gather import gather
-from multithumbs.backends.people.ground import find_ground, move
+from multithumbs.backends.people.ground import on_ground
 from multithumbs.backends.people.layout import lay
 from multithumbs.backends.people.rows import Rows
 from multithumbs.bench.methods import Method
@@ -62,14 +62,14 @@ def solve(
         _work(clip, method.identities, progress),
         shots=clip.shots, textures=clip.textures, alignment=alignment, cameras=cameras, **parts,
     )  # fmt: skip
-    if method.post == "people":
+    if method.canonical:
+        people = _canonical_people(method, clip, parts, alignment, cameras, identities, body)
+    else:
         people = people_stage.run(
             _work(clip, method.people, progress),
             shots=clip.shots, masks=clip.masks, alignment=alignment, odometry=clip.odometry,
             cameras=cameras, identities=identities, **parts,
         )  # fmt: skip
-    else:
-        people = _gathered(method, clip, parts, alignment, cameras, identities, body)
     return build_result(
         info=clip.video.info,
         shots=clip.shots,
@@ -147,7 +147,7 @@ def align(method: Method, clip: ClipOracle, cut: int, body: BodyModel) -> Alignm
     return algorithm1.align(sides, scene, body, method.alignment)
 
 
-def _gathered(
+def _canonical_people(
     method: Method,
     clip: ClipOracle,
     parts: dict[str, Any],
@@ -156,17 +156,16 @@ def _gathered(
     identities: Identities,
     body: BodyModel,
 ) -> People:
-    """People as they are gathered, or smoothed in their canonical frames."""
+    """People smoothed in their canonical frames."""
     config, times = method.people, clip.video.info.timestamps_s
     rows = gather(
         body, parts["detections"], parts["keypoints"], parts["bodies"], parts["tracks"], alignment,
         cameras, identities, times, config.gather,
     )  # fmt: skip
     rows = bridge(rows, cameras, times, config.gather)
-    if method.post == "canonical" and len(rows):
+    if len(rows):
         rows = _canonical(body, rows)
-    ground = find_ground(body, rows, cameras, config.ground)
-    rows = move(body, rows, ground[rows.island])
+    rows, ground = on_ground(body, rows, cameras, config.ground)
     return to_people(body, *lay(body, rows, ground, cameras, config.layout))
 
 

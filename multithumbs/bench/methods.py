@@ -1,7 +1,7 @@
 """The methods that are compared: which solver each of them takes, and what each leaves out."""
 
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from multithumbs.config.alignment import (
     AdamWAlignmentConfig,
@@ -41,8 +41,8 @@ class Method:
     cameras: CamerasConfig = field(default_factory=PoseGraphCamerasConfig)
     identities: IdentitiesConfig = field(default_factory=HungarianIdentitiesConfig)
     people: PeopleConfig = field(default_factory=LmPeopleConfig)
-    post: Literal["people", "none", "canonical"] = "people"
-    """What becomes of the gathered motion: the `people` solver, nothing, or Pavlakos et al."""
+    canonical: bool = False
+    """Whether the gathered motion is smoothed by Pavlakos et al., not by `people`."""
 
 
 _UNRELATED: Final = PoseGraphCamerasConfig(
@@ -115,7 +115,7 @@ METHODS: Final[dict[str, Method]] = {
             cameras=_UNRELATED,
             identities=BY_LOOKS,
             people=_SHOT_BY_SHOT,
-            post="canonical",
+            canonical=True,
         ),
         replace(
             _OURS,
@@ -123,7 +123,12 @@ METHODS: Final[dict[str, Method]] = {
             title="cameras as the boundary scenes give them (Eq. 6)",
             cameras=LiteralCamerasConfig(),
         ),
-        replace(_OURS, name="ours-without-post", title="no post-processing", post="none"),
+        replace(
+            _OURS,
+            name="ours-without-post",
+            title="no post-processing",
+            people=LmPeopleConfig(refine=False),
+        ),
         replace(
             _OURS,
             name="ours-without-sizes",

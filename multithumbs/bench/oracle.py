@@ -104,20 +104,18 @@ def _solved(
     if known.get("key") != key:
         folder.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()
-        error = ""
         try:
             save_result(solve(method, clip, body), file)
         except (OSError, ArtifactError):  # of the disk, not of the method: nothing to remember
             raise
         except Exception as failure:  # noqa: BLE001 - a failed case is a row, not the end
             error = f"{type(failure).__name__}: {failure}"
-        known = {"key": key, SECONDS: time.perf_counter() - began, "error": error}
-        if not error:  # a failure is tried again
-            with replacing(stamp) as temporary:
-                temporary.write_text(json.dumps(known) + "\n", encoding="utf-8")
-    report(f"{stem}: {known['error'] or format(known[SECONDS], '.1f') + ' s'}")
-    if known["error"]:
-        return str(known["error"])
+            report(f"{stem}: {error}")
+            return error  # not remembered: it is tried again
+        known = {"key": key, SECONDS: time.perf_counter() - began}
+        with replacing(stamp) as temporary:
+            temporary.write_text(json.dumps(known) + "\n", encoding="utf-8")
+    report(f"{stem}: {known[SECONDS]:.1f} s")
     return {**clip_scores(load_result(file), clip.truth, body), SECONDS: float(known[SECONDS])}
 
 

@@ -33,10 +33,11 @@ from multithumbs.synth.truth import Truth, truth_of
 
 SUITE: Final = "pixels"
 SECONDS: Final = "seconds"
+_FITTED_SIZES: Final = ("cameras.sizes=null", "people.gather.sizes=null")
 _UNRELATED: Final = (
     "alignment.limits.max_residual_of_height=1e-9",  # no cut is believed
     "cameras.revisits.enabled=false", "cameras.room.enabled=false", "people.layout=null",
-    "cameras.sizes=null", "people.gather.sizes=null",
+    *_FITTED_SIZES,
 )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "single-shot": (*_UNRELATED, *_overrides(BY_LOOKS)),
     "ours-without-cameras": ("cameras=literal",),
     "ours-without-post": ("people.refine=false",),
-    "ours-without-sizes": ("cameras.sizes=null", "people.gather.sizes=null"),
+    "ours-without-sizes": _FITTED_SIZES,
     "ours-without-stages": ("alignment.stages=[3]",),
     "ours-without-alignment": ("alignment.stages=[]",),
     "reid-distance": _overrides(DISTANCE),

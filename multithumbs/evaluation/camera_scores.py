@@ -69,7 +69,7 @@ def places_split(predicted: Scene, true: Scene) -> int:
     """
     frame = np.intersect1d(true.frame[true.seen], predicted.camera_frame)
     place, world = (scene.space[scene.camera_of(frame)] for scene in (true, predicted))
-    return len(np.unique(np.stack([place, world]), axis=1).T) - len(np.unique(place))
+    return np.unique(np.stack([place, world]), axis=1).shape[1] - len(np.unique(place))
 
 
 def _shot(scene: Scene, frame: int) -> int:

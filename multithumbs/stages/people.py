@@ -37,23 +37,22 @@ def run(
     from multithumbs.backends.people.finish import to_people
     from multithumbs.backends.people.gaps import bridge
     from multithumbs.backends.people.gather import gather
-    from multithumbs.backends.people.ground import find_ground, move
+    from multithumbs.backends.people.ground import on_ground
     from multithumbs.backends.people.layout import lay
     from multithumbs.body import load_body
 
     config, times = work.config, work.video.info.timestamps_s
     body = load_body(work.body_npz)
-    # Both solvers give the same to a micrometre in single precision, and lm a third sooner.
-    solver_body = load_body(work.body_npz, dtype=torch.float32, device=work.runtime.device)
     rows = gather(
         body, detections, keypoints, bodies, tracks, alignment, cameras, identities, times,
         config.gather,
     )  # fmt: skip
     rows = bridge(rows, cameras, times, config.gather)
     if not config.refine:
-        ground = find_ground(body, rows, cameras, config.ground)
-        rows = move(body, rows, ground[rows.island])
+        rows, ground = on_ground(body, rows, cameras, config.ground)
         return to_people(body, *lay(body, rows, ground, cameras, config.layout))
+    # Both solvers give the same to a micrometre in single precision, and lm a third sooner.
+    solver_body = load_body(work.body_npz, dtype=torch.float32, device=work.runtime.device)
     vposer = None
     if config.pose_prior == "vposer":
         from multithumbs.backends.people.latent import load_vposer

@@ -136,6 +136,12 @@ def test_what_is_done_is_not_done_again(suite, tmp_path, monkeypatch):
     assert suite.calls == 4
 
 
+def test_what_failed_is_tried_again(suite, tmp_path):
+    run(tmp_path, methods=["literal"])
+    run(tmp_path, methods=["literal"])
+    assert suite.calls == 4
+
+
 def test_unknown_names_list_the_known_ones(tmp_path):
     with pytest.raises(ConfigError, match=r"no scene 'dialog'; expected dialogue"):
         oracle.run_oracle(tmp_path, scenes=["dialog"])

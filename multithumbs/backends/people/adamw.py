@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from multithumbs.backends.people.ground import find_ground, move
+from multithumbs.backends.people.ground import on_ground
 from multithumbs.backends.people.rows import Rows
 from multithumbs.backends.threads import one_thread
 from multithumbs.body import BodyModel
@@ -41,8 +41,7 @@ def refine(
     latent = joint_limits if vposer is None else partial(_code, vposer)
     if len(rows):
         rows = _minimise(body, rows, config, progress, latent)
-    ground = find_ground(body, rows, cameras, config.ground)
-    return move(body, rows, ground[rows.island]), ground
+    return on_ground(body, rows, cameras, config.ground)
 
 
 def _code(vposer: VPoser, body_pose: Float[Tensor, "N 23 3"]) -> Float[Tensor, "N Z"]:

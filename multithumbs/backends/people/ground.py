@@ -81,6 +81,14 @@ def _under_camera(world_from_cam: Float64[np.ndarray, "4 4"]) -> Float64[np.ndar
     return out
 
 
+def on_ground(
+    body: BodyModel, rows: Rows, cameras: Cameras, config: GroundConfig
+) -> tuple[Rows, Float64[np.ndarray, "I 4 4"]]:
+    """Rows in ``ground``, and ``ground_from_world`` of every island."""
+    ground = find_ground(body, rows, cameras, config)
+    return move(body, rows, ground[rows.island]), ground
+
+
 def move(body: BodyModel, rows: Rows, new_from_old: Float64[np.ndarray, "N 4 4"]) -> Rows:
     """Rows and their cameras under a rigid change of the world, one transform per row."""
     if not len(rows):
