@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 MAX_LOG_FACTOR = 1.0
 FACTORS = np.exp(np.linspace(-MAX_LOG_FACTOR, MAX_LOG_FACTOR, 41))
 """Factors on the focal length that are tried; 1 is among them."""
+MAX_ROUNDS = 10
 CLEARLY_MORE = 1.25
 """Another focal length must win this many times the matches that the given one explains."""
 
@@ -45,23 +46,40 @@ def rotation_only(
     """
     picked = np.random.default_rng(seed).integers(0, len(first), (samples, 2))
     rays = _rays(first)
-    best: dict[bool, tuple[int, np.ndarray, float]] = {}
+    starts: list[tuple[int, np.ndarray, float]] = []
     for factor in FACTORS:
         other = _rays(second / factor)
         rotation = _kabsch(rays[picked], other[picked])
         counts = (_errors(rotation, first, other) < tolerance).sum(1)
-        index, given = int(counts.argmax()), bool(np.isclose(factor, 1))
-        if given not in best or counts[index] > best[given][0]:
-            best[given] = (int(counts[index]), rotation[index], float(factor))
-    free = best[False][0] > CLEARLY_MORE * best[True][0]
-    _, rotation, factor = best[not free]
-    inlier = np.zeros(len(first), bool)
-    for _ in range(3):
+        index = int(counts.argmax())
+        starts.append((int(counts[index]), rotation[index], float(factor)))
+    # Between two of the factors lies one that explains more than either: compared is what each
+    # comes to, not where it starts.
+    most = max(starts, key=lambda start: start[0])
+    given = _settle(*starts[len(FACTORS) // 2][1:], first, second, tolerance, free=False)
+    longer = _settle(*most[1:], first, second, tolerance, free=True)
+    return longer if longer.inliers > CLEARLY_MORE * given.inliers else given
+
+
+def _settle(
+    rotation: Float64[np.ndarray, "3 3"],
+    factor: float,
+    first: Float64[np.ndarray, "M 2"],
+    second: Float64[np.ndarray, "M 2"],
+    tolerance: float,
+    *,
+    free: bool,
+) -> Revisit:
+    """Least squares on those who agree, and on those who then agree, until nobody joins."""
+    count = 0
+    for _ in range(MAX_ROUNDS):
         inlier = _errors(rotation[None], first, _rays(second / factor))[0] < tolerance
-        if inlier.sum() < 4:
+        if inlier.sum() < 4 or inlier.sum() <= count:
             break
+        count = int(inlier.sum())
         rotation, factor = _polish(rotation, factor, first[inlier], second[inlier], tolerance, free)
-    return Revisit(rotation, factor, int(inlier.sum()))
+    agree = _errors(rotation[None], first, _rays(second / factor))[0] < tolerance
+    return Revisit(rotation, factor, int(agree.sum()))
 
 
 def _rays(plane: Float64[np.ndarray, "M 2"]) -> Float64[np.ndarray, "M 3"]:

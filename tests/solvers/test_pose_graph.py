@@ -88,7 +88,7 @@ def test_disagreement_round_a_loop_is_shared() -> None:
     assert np.all(out.residual_m > 0.05) and np.all(out.residual_m < 0.16)
 
 
-@pytest.mark.parametrize("factor", [1.0, 1.4, 0.7])
+@pytest.mark.parametrize("factor", [1.0, 1.4, 0.7, 1.025])
 def test_matches_from_one_place_give_rotation_and_lens_despite_wrong_ones(factor: float) -> None:
     rng = np.random.default_rng(0)
     ahead = np.c_[rng.uniform(-0.3, 0.3, (200, 2)), np.ones(200)]
