@@ -58,15 +58,18 @@ AS_PRINTED: Final = HungarianIdentitiesConfig(
     texture_cell=1,
     part_factor=0.0,
     reach=1.0,
+    far_pairs="dropped",
     max_cost=1000.0,
     max_of_depth=0.0,
     speed_m_s=0.0,
     run_m_s=0.0,
     max_walk_m=0.0,
+    end_window_s=1e-3,
+    end_rows=1e-3,
     velocity_memory_s=0.0,
     across_islands=False,
 )
-"""Re-ID of the paper: Eq. 7-8, pairs beyond tau dropped."""
+"""Re-ID of the paper: Eq. 7-8 of the bodies at the boundary, then pairs beyond tau dropped."""
 BLIND: Final = HungarianIdentitiesConfig(
     appearance_weight=0.0, max_absent_difference=1.0, across_islands=False
 )

@@ -32,10 +32,9 @@ tables of other seeds are held out, of these they are not.
 
 _APART: Final = """
 On pixels, methods of these names are the default configuration (`boundaries=people`, not VGGT) with
-what `multithumbs/bench/pixels.py` overrides in it. `literal` differs from the paper in what it does
-not say or we have not: pairs beyond tau are dropped before the assignment, not after; a track's end
-is a line through its last bodies; joint limits stand for VPoser in Eq. 10. In `speed`, `lm` is our
-solver on Eq. 1 alone; `lm-default` has our further terms, and so ends at a higher Eq. 1.
+what `multithumbs/bench/pixels.py` overrides in it. `literal` differs from the paper in what we have
+not: joint limits stand for VPoser in Eq. 10. In `speed`, `lm` is our solver on Eq. 1 alone;
+`lm-default` has our further terms, and so ends at a higher Eq. 1.
 """
 
 

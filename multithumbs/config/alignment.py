@@ -98,6 +98,18 @@ class TogetherConfig(StageConfig):
     """Levenberg-Marquardt iterations of one adjustment."""
 
 
+class PointSizesConfig(StageConfig):
+    """Ours, first of all: the depth of a reconstruction's points at people tells their size, which
+    monocular fits guess and Algorithm 1 holds. Without points nothing changes."""
+
+    enabled: bool = True
+    """Whether to do it."""
+    min_vertices: int = Field(default=10, ge=1, le=100000)
+    """Vertices that face the camera and have a trusted point, at least."""
+    max_log_change: float = Field(default=0.3, gt=0, le=2)
+    """Points that change a size by more (natural logarithm) are not a person's."""
+
+
 class Algorithm1Config(StageConfig):
     """Which of Algorithm 1 is done."""
 
@@ -117,6 +129,7 @@ class LmAlignmentConfig(Algorithm1Config):
     name: Literal["lm"] = "lm"
     objective: Eq1Config = Eq1Config()
     limits: AlignmentLimitsConfig = AlignmentLimitsConfig()
+    points: PointSizesConfig = PointSizesConfig()
     together: TogetherConfig = TogetherConfig()
     pair_weight: float = Field(default=1e6, ge=0, le=1e9)
     """Ours: weight of the squared distance (metres) between the pelvises of a matched pair,

@@ -30,6 +30,9 @@ class RecognitionConfig(StageConfig):
     reach: float = Field(default=1.5, ge=1, le=100)
     """Pairs so many times farther apart are dropped (the paper's 1); up to there, all cues
     decide together."""
+    far_pairs: Literal["never", "dropped"] = "never"
+    """Whether pairs beyond that are kept from the assignment, or take part in it and are dropped
+    after it, as the paper has it: then somebody who has left takes a neighbour's partner along."""
     max_cost: float = Field(default=2.6, gt=0, le=1000)
     """Cost (Eq. 8) at which a link is as likely as none. One sure link is not given up for two
     poor ones, as it would be if as many people as possible had to be linked."""

@@ -71,7 +71,7 @@ class RefinementConfig(StageConfig):
     @property
     def checkpoints(self) -> tuple[str, ...]:
         """Names in the checkpoint registry."""
-        return ("vposer",) if self.pose_prior == "vposer" else ()
+        return ("vposer",) if self.refine and self.pose_prior == "vposer" else ()
 
 
 class AdamWPeopleConfig(RefinementConfig):

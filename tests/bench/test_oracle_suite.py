@@ -56,6 +56,26 @@ def test_a_background_that_fits_by_chance_is_no_evidence(places):
     assert align(method, clip, 1, body).status is CutStatus.FAILED
 
 
+def test_a_pair_is_tried_without_the_wrong_one_beside_it(places):
+    """Both runners of one kit are paired with the wrong one beside the right one in every
+    hypothesis: together no camera explains them."""
+    body, _ = places
+    clip = make_clip_oracle(body, suite_scene("sports", 22), 22)
+    found = align(METHODS["ours"], clip, 0, body)
+    assert found.status is CutStatus.ALIGNED
+    before, after = (
+        int(clip.truth.person[clip.perceived[side].truth_row[found.row[found.pair[0, side]]]])
+        for side in range(2)
+    )
+    assert before == after
+    cut = int(clip.shots.start[1])
+    true, seen = (
+        frame[0, :3, :3].T @ frame[1, :3, :3]
+        for frame in (clip.truth.world_from_cam[cut - 1 : cut + 1], found.scene_from_cam)
+    )
+    assert np.trace(true.T @ seen) > 1 + 2 * np.cos(np.radians(5)), "the camera turns as it did"
+
+
 def test_someone_whom_one_side_misses_is_no_objection(places):
     body, _ = places
     clip = make_clip_oracle(body, suite_scene("dialogue", 11), 11)

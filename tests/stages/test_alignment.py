@@ -11,6 +11,7 @@ from multithumbs.config.alignment import (
     AdamWAlignmentConfig,
     AlignmentLimitsConfig,
     LmAlignmentConfig,
+    PointSizesConfig,
     TogetherConfig,
 )
 from multithumbs.config.boundaries import PeopleBoundariesConfig
@@ -163,7 +164,9 @@ def test_a_scene_of_another_scale_is_brought_to_metres(cut, scene):
         scene_from_cam=np.array([_shrunk(m) for m in scene.scene_from_cam]),
     )
     # Only Algorithm 1: a scene in units of its own is no people's, whose cameras are adjusted.
-    config = LmAlignmentConfig(together=TogetherConfig(enabled=False))
+    config = LmAlignmentConfig(
+        points=PointSizesConfig(enabled=False), together=TogetherConfig(enabled=False)
+    )
     first, second = (align(cut, s, config) for s in (scene, halved))
     np.testing.assert_allclose(second.joints_scene, first.joints_scene, atol=1e-4)
 

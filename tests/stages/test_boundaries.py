@@ -284,7 +284,8 @@ def upright_side(focal: float) -> BoundarySide:
         frame=0, hw=(720, 1280), K=np.array([[focal, 0, 640.0], [0, focal, 360.0], [0, 0, 1.0]]),
         row=np.zeros(1, np.int64), uv=np.zeros((1, 23, 2)), confidence=np.ones((1, 23)),
         pose=np.zeros((1, 24, 3)), betas=np.zeros((1, 10)), transl=np.zeros((1, 3)),
-        joints_cam=joints, body_confidence=np.ones(1), mask=np.zeros((1, 720, 1280), bool),
+        size=np.ones(1), joints_cam=joints, body_confidence=np.ones(1),
+        mask=np.zeros((1, 720, 1280), bool),
     )  # fmt: skip
 
 

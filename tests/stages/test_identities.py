@@ -38,6 +38,18 @@ def test_nearly_out_of_reach_only_those_who_look_alike_are_matched():
     assert identify([30, 60], [Seen(0, 0, 30, (0, 0, 3)), other])[0] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("far_pairs", "persons"), [("never", [0, 1, 1, 2]), ("dropped", [0, 1, 0, 2])]
+)
+def test_a_pair_to_be_dropped_takes_part_only_as_the_paper_has_it(far_pairs, persons):
+    """The second stays, the first leaves and a third comes, far away. As many pairs as possible:
+    the second goes with the third, which is dropped, and the first in the second's stead."""
+    paper = HungarianIdentitiesConfig(reach=1.0, max_cost=1000.0, far_pairs=far_pairs)
+    before = [Seen(0, 0, 30, (0, 0, 3)), Seen(0, 0, 30, (0.6, 0, 3))]
+    after = [Seen(1, 30, 60, (0.5, 0, 3)), Seen(1, 30, 60, (5, 0, 3))]
+    assert identify([30, 60], before + after, config=paper)[0] == persons
+
+
 def test_far_from_the_camera_tau_is_a_share_of_the_depth():
     near, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (3.6, 0, 10))])
     far, _ = identify([30, 60], [Seen(0, 0, 30, (0, 0, 10)), Seen(1, 30, 60, (3.9, 0, 10))])

@@ -57,6 +57,7 @@ def test_only_the_prior_that_is_asked_for_needs_a_checkpoint():
     for kind in (AdamWPeopleConfig, LmPeopleConfig):
         assert kind().checkpoints == ()
         assert kind(pose_prior="vposer").checkpoints == ("vposer",)
+        assert kind(pose_prior="vposer", refine=False).checkpoints == ()
 
 
 @pytest.mark.parametrize("kind", [AdamWPeopleConfig, LmPeopleConfig])

@@ -6,7 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multithumbs.backends.alignment.problem import PosedPeople, build_problem, pose_people
+from multithumbs.backends.alignment.points import sized_by_points
+from multithumbs.backends.alignment.problem import (
+    PosedPeople,
+    build_problem,
+    metric_cameras,
+    pose_people,
+    unmoved,
+)
 from multithumbs.backends.alignment.together import stand_together
 from multithumbs.backends.boundaries.side import BoundarySide, through_lens
 from multithumbs.body import BodyModel
@@ -30,8 +37,11 @@ def align(
     # A reconstruction has a lens of its own; bodies must project where the fits had them.
     sides = (through_lens(sides[0], scene.K[0]), through_lens(sides[1], scene.K[1]))
     size = None
-    if isinstance(config, LmAlignmentConfig) and config.together.enabled:
-        scene, size = stand_together(sides, scene, body, config.together)
+    if isinstance(config, LmAlignmentConfig):
+        if config.points.enabled:
+            sides = sized_by_points(sides, scene, body, config.objective, config.points)
+        if config.together.enabled:
+            scene, size = stand_together(sides, scene, body, config.together)
     if scene.status is CutStatus.FAILED:
         return failed(scene, scene.reason)
     if max(len(side) for side in sides) == 0:
@@ -127,18 +137,6 @@ def start(
     )
 
 
-def unmoved(
-    people: PosedPeople, problem: eq1.AlignmentProblem, scene: BoundaryScene
-) -> eq1.AlignmentState:
-    """Everyone where their own camera has them."""
-    cameras = metric_cameras(scene, people.uv)
-    frames = cameras[problem.view]
-    pelvis = rigid.apply(frames, people.pelvis_cam[:, None])[:, 0]
-    return eq1.AlignmentState(
-        frames[:, :3, :3] @ people.rotation_cam, pelvis, rigid.inverse(cameras)
-    )
-
-
 def stage3_weights(config: SolverConfig) -> eq1.AlignmentWeights:
     """Eq. 1's lambdas, and ours where the solver has them."""
     objective: Eq1Config = config.objective
@@ -151,13 +149,6 @@ def stage3_weights(config: SolverConfig) -> eq1.AlignmentWeights:
         pair=config.pair_weight if own else 0.0,
         camera=config.camera_weight if own else 0.0,
     )
-
-
-def metric_cameras(scene: BoundaryScene, like: Tensor) -> Tensor:
-    """``scene_from_cam`` with the scene in metres, (2, 4, 4)."""
-    cameras = torch.as_tensor(scene.scene_from_cam, dtype=like.dtype, device=like.device).clone()
-    cameras[:, :3, 3] *= scene.metres_per_unit
-    return cameras
 
 
 def failed(scene: BoundaryScene, reason: str) -> Alignment:

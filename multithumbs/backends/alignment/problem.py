@@ -11,10 +11,14 @@ from torch import Tensor
 from multithumbs.backends.boundaries.side import BoundarySide
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import Eq1Config
+from multithumbs.geometry import rigid
 from multithumbs.geometry.rotations import matrix_from_axis_angle
-from multithumbs.solvers.alignment import AlignmentProblem
+from multithumbs.solvers.alignment import AlignmentProblem, AlignmentState
 from multithumbs.types import KEYPOINT_NAMES, BoundaryScene
 
+METRIC = 1.0
+"""``metres_per_unit`` of a scene that was found from its people: its points are their bodies, and
+nothing is left to adjust."""
 _HIPS = (KEYPOINT_NAMES.index("left_hip"), KEYPOINT_NAMES.index("right_hip"))
 
 
@@ -56,8 +60,8 @@ def pose_people(
 ) -> PosedPeople:
     """Pose every body once, without global rotation, about its pelvis.
 
-    ``size``: how many times larger each is than its monocular fit has it (before, then after):
-    larger bodies stand further away along the same ray.
+    ``size``: how many times larger each is than its side has it (before, then after): larger
+    bodies stand further away along the same ray.
     """
 
     def joined(name: str) -> Tensor:
@@ -69,7 +73,9 @@ def pose_people(
     still[:, 0] = 0
     rest_pelvis = body.rest_joints(betas)[:, 0]
     posed = body.posed(still, betas, -rest_pelvis)
-    grown = torch.ones_like(transl[:, 0]) if size is None else torch.as_tensor(size).to(transl)
+    grown = joined("size")
+    if size is not None:
+        grown = grown * torch.as_tensor(size).to(transl)
     every = np.linspace(0, len(body.v_template) - 1, min(config.vertices, len(body.v_template)))
     chosen = torch.as_tensor(every.round().astype(np.int64), device=body.device)
     vertices = body.vertices(still, betas, -rest_pelvis)
@@ -149,6 +155,21 @@ def build_problem(
         points=tensor(points * scene.metres_per_unit),
         pair=people.pair,
     )
+
+
+def unmoved(people: PosedPeople, problem: AlignmentProblem, scene: BoundaryScene) -> AlignmentState:
+    """Everyone where their own camera has them."""
+    cameras = metric_cameras(scene, people.uv)
+    frames = cameras[problem.view]
+    pelvis = rigid.apply(frames, people.pelvis_cam[:, None])[:, 0]
+    return AlignmentState(frames[:, :3, :3] @ people.rotation_cam, pelvis, rigid.inverse(cameras))
+
+
+def metric_cameras(scene: BoundaryScene, like: Tensor) -> Float[Tensor, "2 4 4"]:
+    """``scene_from_cam`` with the scene in metres."""
+    cameras = torch.as_tensor(scene.scene_from_cam, dtype=like.dtype, device=like.device).clone()
+    cameras[:, :3, 3] *= scene.metres_per_unit
+    return cameras
 
 
 def coarse_mask(mask: Bool[np.ndarray, "H W"], stride: int) -> Bool[np.ndarray, "h w"]:

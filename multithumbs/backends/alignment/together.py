@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from multithumbs.backends.alignment.problem import METRIC
 from multithumbs.backends.boundaries.acceptance import rejection
 from multithumbs.backends.boundaries.people import noise_model, relate, view_of
 from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints, through_lens
@@ -31,9 +32,6 @@ from multithumbs.solvers.two_view_search import TwoView
 from multithumbs.solvers.two_view_visibility import missing_people
 from multithumbs.types import BoundaryScene, CutStatus
 
-METRIC = 1.0
-"""``metres_per_unit`` of a scene that was found from its people: nothing is left to adjust."""
-
 
 def stand_together(
     sides: tuple[BoundarySide, BoundarySide],
@@ -42,7 +40,7 @@ def stand_together(
     config: TogetherConfig,
 ) -> tuple[BoundaryScene, Float[np.ndarray, " P"]]:
     """The scene with pairs and better cameras, and the size of everyone (before, then after) over
-    that of their monocular fit. Unchanged where nobody can be paired."""
+    that of their side. Unchanged where nobody can be paired."""
     ones = np.ones(sum(len(side) for side in sides))
     if scene.status is CutStatus.FAILED:
         return (_by_people_alone(sides, scene, body) if config.rescue_failed else scene), ones
@@ -242,6 +240,7 @@ def _search(
     )  # fmt: skip
     if not len(again.score):
         return None
+    again = _and_single_pairs(again, prior.b_from_a)
     fit, explained = _adjusted(a, b, again, noise, prior, config)
     gain = ((config.max_pair_cost - fit.pair_cost) * fit.common * explained).sum(-1)
     gain = gain - (two_view.prior_residual(fit.state.b_from_a, prior) ** 2).sum(-1)
@@ -260,6 +259,20 @@ def _search(
             return pairs, final
         pairs, relation = pairs[good], final.state.b_from_a[0]
     return None
+
+
+def _and_single_pairs(several: Hypotheses, b_from_a: Tensor) -> Hypotheses:
+    """These, and each of their pairs by itself from the prior: a wrong pair beside the right one
+    spoils a hypothesis, and need not be without the other in any."""
+    each = torch.unique(several.pairs.flatten(0, 1), dim=0)
+    each = each[(each >= 0).all(1)]
+    alone = torch.full((len(each), *several.pairs.shape[1:]), -1)
+    alone[:, 0] = each
+    return Hypotheses(
+        pairs=torch.cat([several.pairs, alone]),
+        b_from_a=torch.cat([several.b_from_a, b_from_a.expand(len(each), 4, 4)]),
+        score=torch.cat([several.score, several.score.new_zeros(len(each))]),
+    )
 
 
 def _adjusted(

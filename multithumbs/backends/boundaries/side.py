@@ -24,7 +24,10 @@ class BoundarySide:
     pose: Float[np.ndarray, "N 24 3"]
     betas: Float[np.ndarray, "N 10"]
     transl: Float[np.ndarray, "N 3"]
+    size: Float[np.ndarray, " N"]
+    """How many times larger, and farther away, everyone is than ``betas`` and ``transl`` say."""
     joints_cam: Float[np.ndarray, "N 24 3"]
+    """At that size."""
     body_confidence: Float[np.ndarray, " N"]
     mask: Bool[np.ndarray, "N H W"]
     """All False for a person without a mask."""
@@ -74,6 +77,7 @@ def gather_side(
         pose=bodies.pose[row],
         betas=bodies.betas[row],
         transl=bodies.transl[row],
+        size=np.ones(len(row)),
         joints_cam=bodies.joints_cam[row],
         body_confidence=bodies.confidence[row],
         mask=np.stack([masks.dense(int(r)) for r in row])
@@ -108,7 +112,7 @@ def through_lens(side: BoundarySide, K: Float[np.ndarray, "3 3"]) -> BoundarySid
     return replace(
         side,
         K=K,
-        transl=side.transl + shift,
+        transl=side.transl + shift / side.size[:, None],
         joints_cam=side.joints_cam + shift[:, None],
     )
 
@@ -116,4 +120,4 @@ def through_lens(side: BoundarySide, K: Float[np.ndarray, "3 3"]) -> BoundarySid
 def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
     """Everyone's keypoints in the side's camera, metres."""
     pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
-    return body.posed(pose, betas, transl).keypoints.cpu().numpy()
+    return body.posed(pose, betas, transl).keypoints.cpu().numpy() * side.size[:, None, None]

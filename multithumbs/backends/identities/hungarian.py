@@ -63,7 +63,10 @@ class _Costs:
 
     total: Float[np.ndarray, "A B"]
     distance_m: Float[np.ndarray, "A B"]
-    allowed: np.ndarray
+    allowed: Bool[np.ndarray, "A B"]
+    """Pairs that may be assigned to one another ..."""
+    near: Bool[np.ndarray, "A B"]
+    """... and those that may then stay."""
 
 
 def identify(
@@ -100,7 +103,8 @@ def _groups(
     sightings: list[Sighting], shot_starts: list[int], boundary_frames: int
 ) -> list[list[Sighting]]:
     """Tracks to be matched together, because they must be different people: those that open a
-    shot, and later ones that are seen beside all of these; then each later one by itself."""
+    shot (or else its first), and later ones that are seen beside all of these; then each later
+    one by itself."""
     groups: list[list[Sighting]] = []
     opening: list[Sighting] = []
     shot = -1
@@ -129,14 +133,17 @@ def _link_in_world(
         return group
     costs = _world_costs(people, group, timestamps_s, looks, config)
     found = match(costs.total, costs.allowed, config.max_cost, config.confidence_scale)
+    matched: set[int] = set()
     for row, column, cost, confidence in zip(*found, strict=True):
+        if not costs.near[row, column]:
+            continue
         person, sighting = people[row], group[column]
         latest = person.latest(sighting.island, int(sighting.frames[0]))
         if latest is not None:
             distance = float(costs.distance_m[row, column])
             links.append(_Link(latest[0], sighting, distance, float(cost)))
         person.add(sighting, float(confidence), by_appearance=False)
-    matched = set(found.column.tolist())
+        matched.add(int(column))
     return [sighting for i, sighting in enumerate(group) if i not in matched]
 
 
@@ -149,7 +156,7 @@ def _world_costs(
 ) -> _Costs:
     shape = (len(people), len(group))
     distance, total = np.full(shape, np.inf), np.full(shape, np.inf)
-    allowed = np.zeros(shape, dtype=bool)
+    allowed, near = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     difference = _unlike(people, group, looks, config.min_shared_texels)
     for i, person in enumerate(people):
         for j, sighting in enumerate(group):
@@ -176,10 +183,11 @@ def _world_costs(
                 + config.appearance_weight * unlike
                 + config.pose_weight * posed
             )
-            allowed[i, j] = distance[i, j] <= limit * config.reach
+            near[i, j] = distance[i, j] <= limit * config.reach
+            allowed[i, j] = near[i, j] or config.far_pairs == "dropped"
             if absent and not unknown:
                 allowed[i, j] &= unlike <= config.max_absent_difference
-    return _Costs(total, distance, allowed)
+    return _Costs(total, distance, allowed, near)
 
 
 def _tolerance(
