@@ -1,12 +1,13 @@
 """`docs/results.md` from the tables of finished suites."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from multithumbs.bench.methods import METHODS
 from multithumbs.errors import ArtifactError
-from multithumbs.evaluation.tables import TableRow, load_rows, markdown
+from multithumbs.evaluation.tables import ALL, TableRow, load_rows, markdown
 from multithumbs.io.atomic import replacing
 
 _KEY: Final = (
@@ -44,7 +45,7 @@ def write_results(tables: Sequence[Path], path: Path) -> Path:
     Methods of one suite may have been run apart, on the same clips: their folders give one table,
     in which a later folder's methods replace an earlier one's of the same name.
 
-    Raises ArtifactError for a folder without tables.
+    Raises ArtifactError for a folder without tables, and for folders of other scenes or seeds.
     """
     parts = [_INTRODUCTION, "Methods of the oracle suite:\n\n"]
     parts += [f"- `{method.name}`: {method.title}\n" for method in METHODS.values()]
@@ -61,6 +62,8 @@ def write_results(tables: Sequence[Path], path: Path) -> Path:
         kept = [row for row in suites.get(suite, []) if row.method not in methods]
         suites[suite] = kept + rows
         origins.setdefault(suite, {}).update(dict.fromkeys(methods, first))
+    for suite in suites:
+        _require_same_clips(suite, suites[suite], origins[suite])
     for suite, rows in suites.items():
         metrics = None if suite == "speed" else _KEY
         rows.sort(key=lambda row: _order(row.method))
@@ -68,6 +71,22 @@ def write_results(tables: Sequence[Path], path: Path) -> Path:
     with replacing(path) as temporary:
         temporary.write_text("".join(parts).rstrip() + "\n", encoding="utf-8")
     return path
+
+
+def _require_same_clips(suite: str, rows: list[TableRow], origins: dict[str, str]) -> None:
+    """Means over different clips are no comparison."""
+    if all(row.scene != ALL for row in rows):  # of no clips: `speed`
+        return
+    clips = set()
+    for method, line in origins.items():
+        seeds = re.search(r"seeds \d+ to \d+", line)
+        scenes = sorted({row.scene for row in rows if row.method == method} - {ALL})
+        clips.add(f"{', '.join(scenes)} {seeds[0] if seeds else ''}".strip())
+    if len(clips) > 1:
+        raise ArtifactError(
+            f"tables of {suite} are of different clips ({'; '.join(sorted(clips))}); expected "
+            "the same scenes and seeds for every method; run the suite on these"
+        )
 
 
 def _origins(first_line: dict[str, str]) -> list[str]:

@@ -66,7 +66,8 @@ def pck_scores(
     if not len(source):
         return PckScores(same=_percent(same), cross=None, world=None)
     frame = predicted.frame[target]
-    moved = predicted.project(_transferred(predicted, source, target, body), frame)
+    joints, _ = transferred(predicted, source, target, body)
+    moved = predicted.project(joints, frame)
     cross = correct_keypoints(moved, true_uv[true_row], counts[true_row])
     space = predicted.space[predicted.camera_of(predicted.frame[source])]
     related = space == predicted.space[predicted.camera_of(frame)]
@@ -102,13 +103,15 @@ def _across_cuts(
     return source, target, true_row
 
 
-def _transferred(
+def transferred(
     scene: Scene, source: Int64[np.ndarray, " X"], target: Int64[np.ndarray, " X"], body: BodyModel
-) -> Float64[np.ndarray, "X 24 3"]:
-    """Joints of the source's pose and shape with the target's pelvis and orientation."""
+) -> tuple[Float64[np.ndarray, "X 24 3"], Float64[np.ndarray, "X 23 3"]]:
+    """Joints and keypoints (world, metres) of bodies in the pose and shape of the rows ``source``,
+    with the pelvis and orientation of the rows ``target``."""
     pose = scene.pose[source].copy()
     pose[:, 0] = scene.pose[target, 0]
-    betas = scene.betas[source]
-    tensors = (body.tensor(x) for x in (pose, betas, scene.transl[target]))
-    joints = body.posed(*tensors).joints.double().numpy()
-    return joints - joints[:, :1] + scene.joints_world[target][:, :1]
+    tensors = (body.tensor(x) for x in (pose, scene.betas[source], scene.transl[target]))
+    posed = body.posed(*tensors)
+    joints, keypoints = (x.double().numpy() for x in (posed.joints, posed.keypoints))
+    shift = scene.joints_world[target][:, :1] - joints[:, :1]
+    return joints + shift, keypoints + shift

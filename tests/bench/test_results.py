@@ -7,9 +7,9 @@ from multithumbs.errors import ArtifactError
 from multithumbs.evaluation.tables import save_tables, table_rows
 
 
-def run(folder, method, value, suite="oracle"):
-    rows = table_rows(suite, {("zoom", 1, method): {"ids": value}}, {}, {"ids": "count"})
-    save_tables(rows, folder, header=f"made at {folder.name}\n\n")
+def run(folder, method, value, *, suite="oracle", scene="zoom", seeds="seeds 1 to 1"):
+    rows = table_rows(suite, {(scene, 1, method): {"ids": value}}, {}, {"ids": "count"})
+    save_tables(rows, folder, header=f"{seeds}, made at {folder.name}\n\n")
     return folder
 
 
@@ -19,7 +19,9 @@ def test_methods_of_one_suite_that_were_run_apart_share_a_table(tmp_path):
     speed = run(tmp_path / "third", "lm", 2.0, suite="speed")
     page = write_results([literal, ours, speed], tmp_path / "results.md").read_text()
     assert page.count("## oracle\n") == page.count("## speed\n") == 1
-    assert "- `literal`: made at first\n- `ours`: made at second\n" in page
+    assert (
+        "- `literal`: seeds 1 to 1, made at first\n- `ours`: seeds 1 to 1, made at second\n" in page
+    )
     both = page.split("### oracle: zoom (1 clips)")[1].split("##")[0]
     assert [line.split(" |")[0] for line in both.splitlines() if line.startswith("| ")] == [
         "| method", "| ours", "| literal",
@@ -33,9 +35,21 @@ def test_a_method_that_was_run_again_replaces_its_earlier_rows(tmp_path):
     again = run(tmp_path / "third", "ours", 1.0)
     page = write_results([*before, again], tmp_path / "results.md").read_text()
     assert "made at first" not in page
-    assert "- `ours`: made at third\n- `literal`: made at second\n" in page
+    assert (
+        "- `ours`: seeds 1 to 1, made at third\n- `literal`: seeds 1 to 1, made at second\n" in page
+    )
     assert "| ours | 1.00 |" in page
     assert "4.00" not in page
+
+
+@pytest.mark.parametrize("other", [{"scene": "crowd"}, {"seeds": "seeds 1 to 2"}])
+def test_means_over_other_clips_are_not_put_side_by_side(tmp_path, other):
+    ours = run(tmp_path / "first", "ours", 1.0)
+    literal = run(tmp_path / "second", "literal", 4.0, **other)
+    with pytest.raises(ArtifactError, match="different clips"):
+        write_results([ours, literal], tmp_path / "results.md")
+    whole = run(tmp_path / "third", "ours", 1.0, **other)
+    assert write_results([ours, literal, whole], tmp_path / "results.md").is_file()
 
 
 def test_a_folder_that_is_no_whole_table_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from multithumbs.evaluation.camera_space_scores import Vertices
 from multithumbs.evaluation.clip_scores import SOLES, scene_scores
 from multithumbs.evaluation.datasets.sequence import EvalSequence, TrueScene
 from multithumbs.evaluation.matching import GATE
-from multithumbs.evaluation.pck import correct_keypoints
+from multithumbs.evaluation.pck import correct_keypoints, transferred
 from multithumbs.evaluation.pose_scores import vertices_world
 from multithumbs.evaluation.scene import Scene
 from multithumbs.io.artifacts import read_artifact
@@ -150,16 +150,7 @@ def _runs(scene: Scene) -> Iterator[Int64[np.ndarray, " R"]]:
 
 
 def _keypoints(scene: Scene, body: BodyModel) -> Float64[np.ndarray, "N 23 3"]:
-    return _posed(scene.pose, scene.betas, scene.transl, body)
-
-
-def _posed(
-    pose: Float64[np.ndarray, "N 24 3"],
-    betas: Float64[np.ndarray, "N 10"],
-    transl: Float64[np.ndarray, "N 3"],
-    body: BodyModel,
-) -> Float64[np.ndarray, "N 23 3"]:
-    tensors = (body.tensor(x) for x in (pose, betas, transl))
+    tensors = (body.tensor(x) for x in (scene.pose, scene.betas, scene.transl))
     return body.posed(*tensors).keypoints.double().numpy()
 
 
@@ -188,7 +179,8 @@ def _wild_pck(
             if not len(pairs):
                 continue
             i, j = pairs.T
-            moved = scene.project(_moved(prediction, taken[i], put[i]), frame[i])
+            _, carried = transferred(scene, taken[i], put[i], prediction.body)
+            moved = scene.project(carried, frame[i])
             values.append(correct_keypoints(moved, sights.uv[seen][j], counts[j]))
     share = _mean(values)
     return None if share is None else 100 * share
@@ -209,22 +201,6 @@ def _confirmed(
     i, j = linear_sum_assignment(cost)
     good = cost[i, j] <= GATE
     return np.stack([i[good], j[good]], axis=1).astype(np.int64)
-
-
-def _moved(
-    prediction: Prediction,
-    source: Int64[np.ndarray, " X"],
-    target: Int64[np.ndarray, " X"],
-) -> Float64[np.ndarray, "X 23 3"]:
-    """Keypoints of the source's pose and shape with the target's pelvis and orientation."""
-    scene, body = prediction.scene, prediction.body
-    pose = scene.pose[source].copy()
-    pose[:, 0] = scene.pose[target, 0]
-    betas = scene.betas[source]
-    tensors = (body.tensor(x) for x in (pose, betas, scene.transl[target]))
-    posed = body.posed(*tensors)
-    shift = scene.joints_world[target][:, 0] - posed.joints[:, 0].double().numpy()
-    return posed.keypoints.double().numpy() + shift[:, None]
 
 
 def sights_of(stages: Path, shots: Iterable[tuple[int, int]]) -> Sights | None:
