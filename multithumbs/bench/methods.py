@@ -7,6 +7,7 @@ from multithumbs.config.alignment import (
     AdamWAlignmentConfig,
     AlignmentConfig,
     LmAlignmentConfig,
+    PointSizesConfig,
     TogetherConfig,
 )
 from multithumbs.config.boundaries_vggt import CommonPlaceConfig, VggtBoundariesConfig
@@ -81,8 +82,8 @@ _PAPER_SCALE: Final = VggtBoundariesConfig(
     scale="paper", max_log_spread=5.0, common_place=CommonPlaceConfig(required=False)
 )
 
-_ALONE: Final = LmAlignmentConfig(together=TogetherConfig(enabled=False))
-
+_NO_POINTS: Final = PointSizesConfig(enabled=False)
+_NOT_TOGETHER: Final = TogetherConfig(enabled=False)
 _OURS: Final = Method(
     name="ours",
     title="this project's solvers on VGGT's scenes",
@@ -90,18 +91,26 @@ _OURS: Final = Method(
     alignment=LmAlignmentConfig(together=TogetherConfig(rescue_failed=True, verify=True)),
 )
 
+_LITERAL: Final = Method(
+    name="literal",
+    title="Algorithm 1 and Eq. 6-11 of Multi-THuMBS as printed",
+    alignment=AdamWAlignmentConfig(),
+    boundaries=_PAPER_SCALE,
+    cameras=LiteralCamerasConfig(),
+    identities=AS_PRINTED,
+    people=AdamWPeopleConfig(),
+)
+
 METHODS: Final[dict[str, Method]] = {
     method.name: method
     for method in (
         _OURS,
-        Method(
-            name="literal",
-            title="Algorithm 1 and Eq. 6-11 of Multi-THuMBS as printed",
-            alignment=AdamWAlignmentConfig(),
-            boundaries=_PAPER_SCALE,
-            cameras=LiteralCamerasConfig(),
-            identities=AS_PRINTED,
-            people=AdamWPeopleConfig(),
+        _LITERAL,
+        replace(
+            _LITERAL,
+            name="literal-without-stages",
+            title="literal, Algorithm 1's last stage alone",
+            alignment=AdamWAlignmentConfig(stages=(3,)),
         ),
         Method(
             name="single-shot",
@@ -141,21 +150,27 @@ METHODS: Final[dict[str, Method]] = {
         ),
         replace(
             _OURS,
+            name="ours-without-points",
+            title="sizes are not taken from the scene's points",
+            alignment=_OURS.alignment.model_copy(update={"points": _NO_POINTS}),
+        ),
+        replace(
+            _OURS,
             name="ours-without-together",
-            title="Algorithm 1 on the scene as it was reconstructed: no cut checked or rescued",
-            alignment=_ALONE,
+            title="cameras as they were reconstructed, no cut checked or rescued",
+            alignment=LmAlignmentConfig(together=_NOT_TOGETHER),
         ),
         replace(
             _OURS,
             name="ours-without-stages",
-            title="ours-without-together, and Algorithm 1's last stage alone",
-            alignment=_ALONE.model_copy(update={"stages": (3,)}),
+            title="no stage of Algorithm 1 (`ours` has its last alone)",
+            alignment=_OURS.alignment.model_copy(update={"stages": ()}),
         ),
         replace(
             _OURS,
             name="ours-without-alignment",
-            title="ours-without-together, and bodies where the scene's cameras put them",
-            alignment=_ALONE.model_copy(update={"stages": ()}),
+            title="none of these three: bodies where the scene's cameras put them",
+            alignment=LmAlignmentConfig(points=_NO_POINTS, together=_NOT_TOGETHER, stages=()),
         ),
         replace(_OURS, name="reid-distance", title="ours, Re-ID by distance", identities=DISTANCE),
         replace(

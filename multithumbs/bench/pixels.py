@@ -55,7 +55,6 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "ours-without-cameras": ("cameras=literal",),
     "ours-without-post": ("people.refine=false",),
     "ours-without-sizes": _FITTED_SIZES,
-    "ours-without-stages": ("alignment.stages=[3]",),
     "ours-without-alignment": ("alignment.stages=[]",),
     "reid-distance": _overrides(DISTANCE),
     "reid-distance-pose": _overrides(BLIND),
@@ -63,8 +62,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
 """What each method overrides in the default configuration."""
 _ORDER: Final = (
     "ours", "ours-without-post", "reid-distance-pose", "reid-distance", "ours-without-sizes",
-    "ours-without-cameras", "ours-without-stages", "ours-without-alignment", "single-shot",
-    "literal",
+    "ours-without-cameras", "ours-without-alignment", "single-shot", "literal",
 )  # fmt: skip
 """In which they run: neighbours share the most stages."""
 _LEAN: Final = ("outputs.overlay.enabled=false", "outputs.world.enabled=false")

@@ -110,15 +110,12 @@ class PointSizesConfig(StageConfig):
     """Points that change a size by more (natural logarithm) are not a person's."""
 
 
-class Algorithm1Config(StageConfig):
-    """Which of Algorithm 1 is done."""
-
-    stages: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
-    """Its stages; fewer are for ablations. Without the first, bodies begin where their own
-    cameras put them; without any they stay there."""
+Stages = tuple[Literal[1, 2, 3], ...]
+"""Which stages of Algorithm 1 are done. Without the first, bodies begin where their own cameras put
+them; without any they stay there."""
 
 
-class LmAlignmentConfig(Algorithm1Config):
+class LmAlignmentConfig(StageConfig):
     """Eq. 1-5 by Levenberg-Marquardt, with two terms and one weight of ours.
 
     With pixels as its unit L_2D outweighs everything, and only L_depth ties the cameras to the
@@ -127,6 +124,9 @@ class LmAlignmentConfig(Algorithm1Config):
     """
 
     name: Literal["lm"] = "lm"
+    stages: Stages = (3,)
+    """Of Algorithm 1. The first two prepare the last one's way, which Gauss-Newton steps find
+    without: with them (`[1,2,3]`) the loss ends less than a per cent away."""
     objective: Eq1Config = Eq1Config()
     limits: AlignmentLimitsConfig = AlignmentLimitsConfig()
     points: PointSizesConfig = PointSizesConfig()
@@ -146,10 +146,12 @@ class LmAlignmentConfig(Algorithm1Config):
     """A stage ends once an iteration lowers the loss by less than this fraction."""
 
 
-class AdamWAlignmentConfig(Algorithm1Config):
+class AdamWAlignmentConfig(StageConfig):
     """Algorithm 1 literally. Its learning rates are not published; these are ours."""
 
     name: Literal["adamw"] = "adamw"
+    stages: Stages = (1, 2, 3)
+    """Of Algorithm 1; fewer are for ablations."""
     objective: Eq1Config = Eq1Config()
     limits: AlignmentLimitsConfig = AlignmentLimitsConfig()
     init_iterations: int = Field(default=500, ge=0, le=100000)

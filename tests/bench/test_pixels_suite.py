@@ -148,7 +148,6 @@ def test_unknown_names_list_the_known_ones(tmp_path):
 def test_every_method_is_a_configuration_and_has_its_turn():
     assert set(pixels._ORDER) == set(pixels.METHODS)
     found = {name: load_config([*overrides]) for name, overrides in pixels.METHODS.items()}
-    assert found["ours-without-stages"].alignment.stages == (3,)
     assert found["ours-without-alignment"].alignment.stages == ()
     assert not found["ours-without-post"].people.refine
     assert found["single-shot"].people.gather.sizes is None

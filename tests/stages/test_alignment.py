@@ -82,6 +82,13 @@ def test_fewer_stages_move_less(cut, scene, config):
     assert by_stages[3,].loss < by_stages[()].loss
 
 
+def test_lm_needs_no_stage_but_the_last(cut, scene):
+    every, last = (align(cut, scene, LmAlignmentConfig(stages=s)) for s in ((1, 2, 3), (3,)))
+    assert last.loss == pytest.approx(every.loss, rel=0.01)
+    np.testing.assert_allclose(every.joints_scene[:, 0], last.joints_scene[:, 0], atol=5e-3)
+    np.testing.assert_allclose(every.scene_from_cam, last.scene_from_cam, atol=1e-4)
+
+
 def test_the_same_input_gives_the_same_bits(cut, scene):
     first, second = (align(cut, scene, LmAlignmentConfig()) for _ in range(2))
     assert np.array_equal(first.joints_scene, second.joints_scene)
