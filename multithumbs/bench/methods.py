@@ -91,26 +91,18 @@ _OURS: Final = Method(
     alignment=LmAlignmentConfig(together=TogetherConfig(rescue_failed=True, verify=True)),
 )
 
-_LITERAL: Final = Method(
-    name="literal",
-    title="Algorithm 1 and Eq. 6-11 of Multi-THuMBS as printed",
-    alignment=AdamWAlignmentConfig(),
-    boundaries=_PAPER_SCALE,
-    cameras=LiteralCamerasConfig(),
-    identities=AS_PRINTED,
-    people=AdamWPeopleConfig(),
-)
-
 METHODS: Final[dict[str, Method]] = {
     method.name: method
     for method in (
         _OURS,
-        _LITERAL,
-        replace(
-            _LITERAL,
-            name="literal-without-stages",
-            title="literal, Algorithm 1's last stage alone",
-            alignment=AdamWAlignmentConfig(stages=(3,)),
+        Method(
+            name="literal",
+            title="Algorithm 1 and Eq. 6-11 of Multi-THuMBS as printed",
+            alignment=AdamWAlignmentConfig(),
+            boundaries=_PAPER_SCALE,
+            cameras=LiteralCamerasConfig(),
+            identities=AS_PRINTED,
+            people=AdamWPeopleConfig(),
         ),
         Method(
             name="single-shot",

@@ -129,8 +129,7 @@ def _read(stamp: Path) -> dict:
 def _key(case: Case, method: Method, body: BodyModel) -> str:
     """Digest of all that a result follows from."""
     digest = hashlib.sha256(f"{case} {method!r} {body.sha256}".encode())
-    literal = method.name.startswith("literal")
-    patterns = _EVERY if literal else (*_EVERY, *_OURS)
+    patterns = _EVERY if method.name == "literal" else (*_EVERY, *_OURS)
     files = {path for pattern in patterns for path in _ROOT.glob(pattern)}
     for path in sorted(files):
         digest.update(path.read_bytes())
