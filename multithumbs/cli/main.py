@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from multithumbs.cli.arguments import parse
+from multithumbs.cli.interrupts import heard
 from multithumbs.errors import MultithumbsError
 
 INTERRUPTED = 130
@@ -19,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     as_json = "--json-log" in words
     try:
-        return _dispatch(words)
+        with heard():
+            return _dispatch(words)
     except MultithumbsError as error:
         _say(
             f"multithumbs: error: {_one_line(error)}",
