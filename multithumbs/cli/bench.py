@@ -28,20 +28,17 @@ def bench(arguments: argparse.Namespace) -> int:
         console.print(f"{path}")
         return 0
     check_writable(arguments.out)
-    seeds = range(0)
-    detail = ""
-    if arguments.suite != "speed":
-        require_motmetrics()
-        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-        detail = f"seeds {seeds[0]} to {seeds[-1]}"
-    # Of now: the checkout may have moved on when a long run ends.
-    header = provenance(arguments.suite, detail) + "\n\n"
+    # The commit of now: the checkout may have moved on when a long run ends.
     if arguments.suite == "speed":
+        header = provenance(arguments.suite)
         rows = speed.run_speed(
             cuts=arguments.cuts, most=arguments.rows, device=arguments.device, report=report
         )
     else:
+        require_motmetrics()
         suites = {"oracle": oracle.run_oracle, "pixels": pixels.run_pixels}
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        header = provenance(arguments.suite, f"seeds {seeds[0]} to {seeds[-1]}")
         rows = suites[arguments.suite](
             arguments.out,
             scenes=arguments.scenes,
@@ -49,7 +46,7 @@ def bench(arguments: argparse.Namespace) -> int:
             seeds=seeds,
             report=report,
         )
-    save_tables(rows, arguments.out, header=header)
+    save_tables(rows, arguments.out, header=header + "\n\n")
     scenes = list(dict.fromkeys(row.scene for row in rows))
     for scene in [ALL] if ALL in scenes else scenes:
         console.print(_table(arguments.suite, scene, [row for row in rows if row.scene == scene]))

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from multithumbs.backends.alignment.points import resized, sized_by_points
-from multithumbs.backends.boundaries import vggt
-from multithumbs.backends.boundaries.side import gather_side, through_lens
+from multithumbs.backends.boundaries.side import through_lens
 from multithumbs.backends.boundaries.vggt_input import fit_frame, network_image
 from multithumbs.backends.boundaries.vggt_people import person_pixels
 from multithumbs.backends.boundaries.vggt_views import grid_of, overlap, views_of
-from multithumbs.config.alignment import Eq1Config, LmAlignmentConfig, PointSizesConfig
+from multithumbs.config.alignment import LmAlignmentConfig
 from multithumbs.config.boundaries_vggt import (
     CommonPlaceConfig,
     VggtBoundariesConfig,
@@ -22,64 +20,16 @@ from multithumbs.config.boundaries_vggt import (
 from multithumbs.models.vggt import Prediction
 from multithumbs.models.vggt.pose import encode
 from multithumbs.stages import alignment, boundaries
-from multithumbs.synth.boundary_oracle import CutSetup, OracleNoise, make_cut
-from multithumbs.synth.boundary_points import DepthNoise, depth_maps
+from multithumbs.synth.boundary_points import DepthNoise
 from multithumbs.types import CutStatus
 
 from . import cuts
-
-HW = (360, 640)
-UNIT = 3.3
-"""Metres per unit of the pretended reconstruction."""
-EXACT = OracleNoise(
-    keypoint_of_height=0.0,
-    log_size=0.0,
-    log_fit=0.0,
-    orientation_rad=0.0,
-    pose_rad=0.0,
-    walk_m=0.0,
-)
+from .reconstruction import HW, UNIT, exact_cut, pretend, scene_of, sides_of
 
 
 @pytest.fixture(scope="module")
 def cut(body):
-    setup = CutSetup(hw=HW, focal_px=550.0, view_rad=1.0, mask_stride=1, people=3, noise=EXACT)
-    return make_cut(body, setup, 1)
-
-
-def pretend(body, cut, config, *, noise=None):
-    """The prediction of a network that knows the truth, in its own unit and frame."""
-    fit = fit_frame(HW, config.fit, 518, 14)
-    K = np.array([[550, 0, HW[1] / 2], [0, 550, HW[0] / 2], [0, 0, 1]])
-    net_K = fit.net_from_full @ K
-    # The network's own principal point is half a pixel further than the middle.
-    net_K[:2, 2] = np.array(fit.hw[::-1]) / 2 + 0.5
-    quiet = DepthNoise(pixel_log=0.0, person_log=0.0, hanging_px=0, wall_share=0.0)
-    maps = depth_maps(body, cut, np.stack([net_K] * 2), fit.hw, noise or quiet, seed=0)
-    cams = np.stack([np.eye(4), cut.after_from_before])
-    cams[:, :3, 3] /= UNIT
-    encoding = encode(torch.tensor(cams), torch.tensor(np.stack([net_K] * 2)), fit.hw)
-    depth = torch.tensor(maps.depth / UNIT)[None]
-    confidence = torch.tensor(maps.confidence)[None]
-    return fit, Prediction(encoding[None, None], depth, confidence, None, None)
-
-
-def sides_of(cut):
-    return tuple(
-        gather_side(
-            frame, s.detections, s.keypoints, s.bodies, s.tracks, s.masks,
-            window_frames=0, min_confidence=0.3,
-        )
-        for frame, s in enumerate(cut.sides)
-    )  # fmt: skip
-
-
-def scene_of(body, cut, config, *, sides=None, change=None, **how):
-    fit, prediction = pretend(body, cut, config, **how)
-    if change is not None:
-        prediction = change(prediction)
-    views = views_of(prediction, fit, points=config.points, min_confidence=config.min_confidence)
-    return vggt.scene_from_views(sides or sides_of(cut), views, body, config, "cpu")
+    return exact_cut(body)
 
 
 def test_frames_meet_the_network_as_the_official_loaders_do():
@@ -244,45 +194,6 @@ def test_the_alignment_takes_the_scene(body, cut):
         who = np.concatenate([s.who for s in cut.sides])
         error = np.linalg.norm(found.joints_scene[:, 0] - cut.pelvis_before[who], axis=1)
         assert error.max() < 0.25
-
-
-GUESSED = [0.85, 1.1, 0.95]
-"""How many times too large monocular fits have the three of one side."""
-
-
-def misjudged(body, cut):
-    """Sides of wrong sizes, the scene of the right ones, and the true size over the guessed."""
-    sides = sides_of(cut)
-    scene = scene_of(body, cut, VggtBoundariesConfig(), sides=sides)
-    wrong = [resized(side, np.array(GUESSED)[: len(side)]) for side in sides]
-    return (wrong[0], wrong[1]), scene, [1 / np.array(GUESSED)[: len(side)] for side in sides]
-
-
-def test_points_tell_the_size_of_people(body, cut):
-    wrong, scene, right = misjudged(body, cut)
-    found = sized_by_points(wrong, scene, body, Eq1Config(), PointSizesConfig())
-    for side, before, factor in zip(found, wrong, right, strict=True):
-        assert len(side) == 3
-        np.testing.assert_allclose(side.size / before.size, factor, rtol=0.02)
-        np.testing.assert_allclose(
-            side.joints_cam, before.joints_cam * (side.size / before.size)[:, None, None]
-        )
-
-
-def test_sizes_are_left_alone_where_points_say_nothing(body, cut):
-    wrong, scene, _ = misjudged(body, cut)
-
-    def sizes(scene, **config):
-        found = sized_by_points(wrong, scene, body, Eq1Config(), PointSizesConfig(**config))
-        return np.concatenate([side.size for side in found])
-
-    kept = np.concatenate([side.size for side in wrong])
-    metric = replace(scene, metres_per_unit=1.0)
-    unseen = replace(scene, points_scene=np.full_like(scene.points_scene, np.nan))
-    for nothing in (sizes(metric), sizes(unseen), sizes(scene, min_vertices=100000)):
-        np.testing.assert_array_equal(nothing, kept)
-    careful = sizes(scene, max_log_change=0.12)
-    assert (careful == kept).tolist() == [True, False, False] * 2, "0.85 is no guess of a person"
 
 
 def nans(prediction):

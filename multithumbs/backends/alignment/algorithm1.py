@@ -36,17 +36,16 @@ def align(
     """Bodies and cameras of both boundary frames in one metric space, or FAILED and why."""
     # A reconstruction has a lens of its own; bodies must project where the fits had them.
     sides = (through_lens(sides[0], scene.K[0]), through_lens(sides[1], scene.K[1]))
-    size = None
     if isinstance(config, LmAlignmentConfig):
         if config.points.enabled:
             sides = sized_by_points(sides, scene, body, config.objective, config.points)
         if config.together.enabled:
-            scene, size = stand_together(sides, scene, body, config.together)
+            scene, sides = stand_together(sides, scene, body, config.together)
     if scene.status is CutStatus.FAILED:
         return failed(scene, scene.reason)
     if max(len(side) for side in sides) == 0:
         return failed(scene, "nobody is seen on either side of the cut")
-    people = pose_people(sides, scene.pair, body, config.objective, size)
+    people = pose_people(sides, scene.pair, body, config.objective)
     problem = build_problem(people, sides, scene, config.objective)
     trusted = without_outliers(problem, people, config)
     begin = start if 1 in config.stages else unmoved

@@ -6,15 +6,13 @@ holds every body's size, and with it the depth that the keypoints allow. Here it
 and points tell the size first, and the body moves along its rays.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from multithumbs.backends.alignment.problem import METRIC, build_problem, pose_people, unmoved
-from multithumbs.backends.boundaries.side import BoundarySide
+from multithumbs.backends.boundaries.side import BoundarySide, resized
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import Eq1Config, PointSizesConfig
 from multithumbs.solvers import alignment as eq1
@@ -56,10 +54,3 @@ def depth_ratios(
     ratio = (depth / placed.vertices_cam[..., 2]).where(at.paired > 0, torch.nan)
     median = ratio.nanmedian(1).values
     return median.where(at.paired.sum(1) >= min_vertices, torch.nan)
-
-
-def resized(side: BoundarySide, factor: Float[np.ndarray, " N"]) -> BoundarySide:
-    """Everyone larger and farther away by a factor: they look the same in the image."""
-    return replace(
-        side, size=side.size * factor, joints_cam=side.joints_cam * factor[:, None, None]
-    )

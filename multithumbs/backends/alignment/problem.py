@@ -56,13 +56,8 @@ def pose_people(
     scene_pair: Int64[np.ndarray, "M 2"],
     body: BodyModel,
     config: Eq1Config,
-    size: Float[np.ndarray, " P"] | None = None,
 ) -> PosedPeople:
-    """Pose every body once, without global rotation, about its pelvis.
-
-    ``size``: how many times larger each is than its side has it (before, then after): larger
-    bodies stand further away along the same ray.
-    """
+    """Pose every body once, without global rotation, about its pelvis."""
 
     def joined(name: str) -> Tensor:
         stacked = np.concatenate([getattr(side, name) for side in sides])
@@ -73,15 +68,13 @@ def pose_people(
     still[:, 0] = 0
     rest_pelvis = body.rest_joints(betas)[:, 0]
     posed = body.posed(still, betas, -rest_pelvis)
-    grown = joined("size")
-    if size is not None:
-        grown = grown * torch.as_tensor(size).to(transl)
+    size = joined("size")
     every = np.linspace(0, len(body.v_template) - 1, min(config.vertices, len(body.v_template)))
     chosen = torch.as_tensor(every.round().astype(np.int64), device=body.device)
     vertices = body.vertices(still, betas, -rest_pelvis)
-    vertices = vertices * grown[:, None, None]
+    vertices = vertices * size[:, None, None]
     rotation_cam = matrix_from_axis_angle(pose[:, 0])
-    pelvis_cam = (rest_pelvis + transl) * grown[:, None]
+    pelvis_cam = (rest_pelvis + transl) * size[:, None]
     facing = _facing(vertices, body, rotation_cam, pelvis_cam)
     first = {int(row): entry for entry, row in enumerate(sides[0].row)}
     second = {int(row): len(first) + entry for entry, row in enumerate(sides[1].row)}
@@ -94,7 +87,7 @@ def pose_people(
         pelvis_cam=pelvis_cam,
         rest_pelvis=rest_pelvis,
         joints=posed.joints,
-        keypoints=posed.keypoints * grown[:, None, None],
+        keypoints=posed.keypoints * size[:, None, None],
         vertices=vertices[:, chosen],
         facing=facing[:, chosen],
         uv=joined("uv"),

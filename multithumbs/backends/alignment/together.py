@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from multithumbs.backends.alignment.problem import METRIC
+from multithumbs.backends.alignment.problem import METRIC, metric_cameras
 from multithumbs.backends.boundaries.acceptance import rejection
 from multithumbs.backends.boundaries.people import noise_model, relate, view_of
-from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints, through_lens
+from multithumbs.backends.boundaries.side import BoundarySide, body_keypoints, resized
 from multithumbs.body import BodyModel
 from multithumbs.config.alignment import TogetherConfig
 from multithumbs.config.boundaries import PeopleBoundariesConfig, PeopleNoiseConfig
@@ -38,21 +38,21 @@ def stand_together(
     scene: BoundaryScene,
     body: BodyModel,
     config: TogetherConfig,
-) -> tuple[BoundaryScene, Float[np.ndarray, " P"]]:
-    """The scene with pairs and better cameras, and the size of everyone (before, then after) over
-    that of their side. Unchanged where nobody can be paired."""
-    ones = np.ones(sum(len(side) for side in sides))
+) -> tuple[BoundaryScene, tuple[BoundarySide, BoundarySide]]:
+    """The scene with pairs and better cameras, and both sides, the paired in the size on which
+    their views agree. Unchanged where nobody can be paired.
+
+    ``sides`` must be seen through the scene's lenses (`through_lens`).
+    """
     if scene.status is CutStatus.FAILED:
-        return (_by_people_alone(sides, scene, body) if config.rescue_failed else scene), ones
+        return (_by_people_alone(sides, scene, body) if config.rescue_failed else scene), sides
     if scene.metres_per_unit == METRIC:
-        return scene, ones
+        return scene, sides
     if min(len(side) for side in sides) == 0:
         shared = overlap(scene, sides, config.max_depth_difference) if config.verify else 1.0
-        return (scene if shared >= config.min_overlap else _no(scene)), ones
-    lensed = [through_lens(side, K) for side, K in zip(sides, scene.K, strict=True)]
-    a, b = (view_of(side, body_keypoints(side, body)) for side in lensed)
-    cameras = scene.scene_from_cam.copy()
-    cameras[:, :3, 3] *= scene.metres_per_unit
+        return (scene if shared >= config.min_overlap else _no(scene)), sides
+    a, b = (view_of(side, body_keypoints(side, body)) for side in sides)
+    cameras = metric_cameras(scene, a.uv).numpy()
     relation = np.linalg.inv(cameras[1]) @ cameras[0]
     baseline = float(np.linalg.norm(relation[:3, 3]))
     prior = two_view.CameraPrior(
@@ -61,17 +61,18 @@ def stand_together(
         max(config.translation_std_of_baseline * baseline, config.translation_std_m),
     )
     found = _search(a, b, prior, config)
-    if config.verify and not _one_place(found, a, b, prior, scene, lensed, config):
-        return _no(scene), ones
+    if config.verify and not _one_place(found, a, b, prior, scene, sides, config):
+        return _no(scene), sides
     if found is None:
-        return scene, ones
+        return scene, sides
     pairs, fit = found
-    size, rows = ones.copy(), pairs.numpy()
-    logs = fit.state.nuisance[0][:, [0, 3]].numpy()
-    size[rows[:, 0]] = np.exp(logs[:, 0])
-    size[len(sides[0]) + rows[:, 1]] = np.exp(logs[:, 1])
+    rows = pairs.numpy()
+    factors = [np.ones(len(side)) for side in sides]
+    for factor, row, log in zip(factors, rows.T, fit.state.nuisance[0].T[[0, 3]], strict=True):
+        factor[row] = np.exp(log.numpy())
     moved = cameras[0] @ np.linalg.inv(fit.state.b_from_a[0].numpy())
-    return _moved(scene, moved, sides, rows), size
+    first, second = (resized(side, f) for side, f in zip(sides, factors, strict=True))
+    return _moved(scene, moved, sides, rows), (first, second)
 
 
 def _no(scene: BoundaryScene) -> BoundaryScene:
@@ -85,7 +86,7 @@ def _one_place(
     b: two_view.ViewPeople,
     prior: two_view.CameraPrior,
     scene: BoundaryScene,
-    sides: list[BoundarySide],
+    sides: tuple[BoundarySide, BoundarySide],
     config: TogetherConfig,
 ) -> bool:
     """Whether people or the background say that both frames show one place."""
@@ -103,7 +104,7 @@ def _why_not(
     fit: two_view.TwoViewFit,
     a: two_view.ViewPeople,
     b: two_view.ViewPeople,
-    sides: list[BoundarySide],
+    sides: tuple[BoundarySide, BoundarySide],
     sure: bool,
 ) -> str:
     """What `boundaries=people` would object to in these pairs; empty where nothing.

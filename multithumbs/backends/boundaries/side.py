@@ -117,6 +117,13 @@ def through_lens(side: BoundarySide, K: Float[np.ndarray, "3 3"]) -> BoundarySid
     )
 
 
+def resized(side: BoundarySide, factor: Float[np.ndarray, " N"]) -> BoundarySide:
+    """Everyone larger and farther away by a factor: they look the same in the image."""
+    return replace(
+        side, size=side.size * factor, joints_cam=side.joints_cam * factor[:, None, None]
+    )
+
+
 def body_keypoints(side: BoundarySide, body: BodyModel) -> Float[np.ndarray, "N 23 3"]:
     """Everyone's keypoints in the side's camera, metres."""
     pose, betas, transl = (body.tensor(values) for values in (side.pose, side.betas, side.transl))
